@@ -1,0 +1,95 @@
+"""The envelope: CloudEvents 1.0 attributes and our extensions, carried as Kafka headers in binary mode.
+
+Headers and keys hold ids only, never personal data. `sequence` is given by the outbox and gap-free per source,
+topic and key (per partition for `ar.payments` and markers).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from uuid import UUID
+
+from shared.errors import Poison
+
+Headers = Sequence[tuple[str, bytes]]
+SEQUENCE_DIGITS = 18
+_REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """`actor` is `feed:…`, `user:…`, `service:…` or `customer:…`; `known_at` is set once, at the door."""
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    company: str
+    actor: str
+    business_date: date
+    known_at: datetime
+    correlation_id: UUID
+    causation_id: UUID
+    on_behalf_of: str = ""
+    policy_version: str = ""
+    code_version: str = ""
+    sequence: str = ""
+    traceparent: str = ""
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers; empty optional attributes are left out."""
+        pairs = {
+            "ce_specversion": "1.0",
+            "ce_id": str(self.id),
+            "ce_source": self.source,
+            "ce_type": self.type,
+            "ce_subject": self.subject,
+            "ce_time": self.time.isoformat(),
+            "ce_dataschema": f"recoup:{self.type}:1",
+            "content-type": "application/json",
+            "ce_company": self.company,
+            "ce_actor": self.actor,
+            "ce_onbehalfof": self.on_behalf_of,
+            "ce_businessdate": self.business_date.isoformat(),
+            "ce_knownat": self.known_at.isoformat(),
+            "ce_policyversion": self.policy_version,
+            "ce_codeversion": self.code_version,
+            "ce_sequence": self.sequence,
+            "ce_correlationid": str(self.correlation_id),
+            "ce_causationid": str(self.causation_id),
+            "ce_traceparent": self.traceparent,
+        }
+        return [(name, value.encode()) for name, value in pairs.items()]
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> "Envelope":
+        """Read the headers. Raises Poison naming the first attribute that is missing or unreadable."""
+        found = {name: value.decode() for name, value in headers}
+        missing = [name for name in _REQUIRED if not found.get(name)]
+        if missing:
+            raise Poison(f"the record has no {missing[0]} header; it was not written by Recoup")
+        try:
+            return cls(
+                id=UUID(found["ce_id"]),
+                source=found["ce_source"],
+                type=found["ce_type"],
+                subject=found["ce_subject"],
+                time=datetime.fromisoformat(found["ce_time"]),
+                company=found["ce_company"],
+                actor=found["ce_actor"],
+                business_date=date.fromisoformat(found["ce_businessdate"]),
+                known_at=datetime.fromisoformat(found["ce_knownat"]),
+                correlation_id=UUID(found["ce_correlationid"]),
+                causation_id=UUID(found["ce_causationid"]),
+                on_behalf_of=found.get("ce_onbehalfof", ""),
+                policy_version=found.get("ce_policyversion", ""),
+                code_version=found.get("ce_codeversion", ""),
+                sequence=found.get("ce_sequence", ""),
+                traceparent=found.get("ce_traceparent", ""),
+            )
+        except (KeyError, ValueError) as problem:
+            raise Poison(f"the envelope of {found['ce_type']} {found['ce_id']} cannot be read: {problem}") from problem
+
+    def with_sequence(self, number: int) -> "Envelope":
+        return replace(self, sequence=str(number).zfill(SEQUENCE_DIGITS))

@@ -1,0 +1,229 @@
+"""The Kafka adapter, the only importer of aiokafka beside the topic admin. Every option is explicit.
+
+aiokafka hands out records before the assigned-callback has ended and swallows what it raises, so records are gated
+by generation: only partitions whose positions were loaded and sought in this generation are given on, and an error
+in a callback stops the process.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record
+from shared.errors import Stop, Transient
+
+log = logging.getLogger(__name__)
+SEND_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
+
+
+class KafkaSource:
+    """A static member (`group_instance_id`) of a consumer group."""
+
+    def __init__(
+        self, bootstrap: str, group: str, topics: Sequence[str], instance: str, isolation: str = "read_uncommitted"
+    ) -> None:
+        self._topics = sorted(topics)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            group_instance_id=instance,
+            client_id=instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level=isolation,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            max_poll_records=500,
+            max_poll_interval_ms=300_000,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1_000,
+            request_timeout_ms=40_000,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=1_048_576,
+            retry_backoff_ms=100,
+            metadata_max_age_ms=60_000,
+        )
+        self._ready: frozenset[Partition] = frozenset()
+        self._failure: BaseException | None = None
+        self._load: LoadPositions | None = None
+        self._at: dict[Partition, int] = {}
+
+    async def start(self, load: LoadPositions) -> None:
+        self._load = load
+        self._consumer.subscribe(topics=self._topics, listener=_Listener(self))
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._consumer.start()
+        except (KafkaError, TimeoutError, OSError) as problem:
+            raise Transient(f"Kafka does not answer ({problem}); check the bootstrap address") from problem
+
+    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+        self._check()
+        if not self._ready:
+            await asyncio.sleep(min(timeout_s, 0.05))
+        try:
+            raw = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        except KafkaError as problem:
+            raise Transient(f"fetching from Kafka failed: {problem}") from problem
+        self._check()
+        batch: dict[Partition, list[Record]] = {}
+        for tp, messages in raw.items():
+            partition = Partition(tp.topic, tp.partition)
+            if partition in self._ready and messages:
+                batch[partition] = [
+                    Record(partition, m.offset, m.key, list(m.headers), m.value or b"") for m in messages
+                ]
+                self._at[partition] = messages[-1].offset + 1
+        return batch
+
+    async def seek(self, positions: Positions) -> None:
+        for partition, offset in positions.items():
+            if partition in self._ready:
+                self._consumer.seek(TopicPartition(*partition), offset)
+                self._at[partition] = offset
+
+    async def commit(self, positions: Positions) -> None:
+        offsets = {TopicPartition(*p): OffsetAndMetadata(at, "") for p, at in positions.items() if p in self._ready}
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError as problem:
+            log.debug("commit of the lag indicator failed: %s", problem)
+
+    def assigned(self) -> frozenset[Partition]:
+        return self._ready
+
+    def lag(self) -> dict[Partition, int]:
+        found = {}
+        for partition in self._ready:
+            end = self._consumer.highwater(TopicPartition(*partition))
+            if end is not None:
+                found[partition] = max(0, end - self._at.get(partition, end))
+        return found
+
+    async def stop(self) -> None:
+        self._ready = frozenset()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._consumer.stop()
+        except (KafkaError, TimeoutError) as problem:
+            log.warning("the Kafka consumer did not stop in time: %s", problem)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise Stop(f"positions could not be loaded after a rebalance: {self._failure}") from self._failure
+
+    async def revoked(self) -> None:
+        self._ready = frozenset()
+
+    async def took(self, assigned: list[TopicPartition]) -> None:
+        partitions = sorted(Partition(tp.topic, tp.partition) for tp in assigned)
+        if not partitions or self._load is None:
+            return
+        positions = await self._load(partitions)
+        ends = await self._consumer.end_offsets([TopicPartition(*p) for p in partitions])
+        for partition in partitions:
+            position, end = positions.get(partition, 0), ends[TopicPartition(*partition)]
+            if position > end:
+                raise Stop(
+                    f"the cursor of {partition.topic}/{partition.number} is {position}, beyond the end {end} of the "
+                    "log; this store belongs to another log: restore the log, or empty the store and replay"
+                )
+            self._consumer.seek(TopicPartition(*partition), position)
+            self._at[partition] = position
+        self._ready = frozenset(partitions)
+
+
+class _Listener(ConsumerRebalanceListener):
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self._source.revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        try:
+            await self._source.took(list(assigned))
+        except BaseException as problem:  # aiokafka would log and swallow it
+            self._source._failure = problem  # noqa: SLF001
+            raise
+
+
+class KafkaSink:
+    """An idempotent producer. After a failed send the same producer is kept and its old futures are awaited first."""
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._bootstrap, self._client_id = bootstrap, client_id
+        self._producer: AIOKafkaProducer | None = None
+        self._in_flight: list[asyncio.Future] = []
+
+    async def start(self) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._client_id,
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            linger_ms=0,
+            max_batch_size=131_072,
+            max_request_size=4_194_304,
+            request_timeout_ms=10_000,
+            retry_backoff_ms=100,
+        )
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._producer.start()
+        except (KafkaError, TimeoutError, OSError) as problem:
+            raise Transient(f"Kafka does not answer ({problem}); check the bootstrap address") from problem
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        if self._producer is None:
+            await self.start()
+        assert self._producer is not None
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._settle_old()
+                for r in records:
+                    self._in_flight.append(
+                        await self._producer.send(
+                            r.topic, value=r.value, key=r.key, partition=r.number, headers=r.headers
+                        )
+                    )
+                await asyncio.gather(*(asyncio.shield(future) for future in self._in_flight))
+                self._in_flight.clear()
+        except TimeoutError as problem:
+            raise Transient("Kafka did not acknowledge in time; the rows stay in the outbox") from problem
+        except KafkaError as problem:
+            await self._replace(problem)
+            raise Transient(f"Kafka refused a record: {problem}") from problem
+
+    async def _settle_old(self) -> None:
+        """A record of an earlier, timed-out send may still be on its way; nothing overtakes it."""
+        old, self._in_flight = self._in_flight, []
+        try:
+            await asyncio.gather(*(asyncio.shield(future) for future in old), return_exceptions=True)
+        except asyncio.CancelledError:
+            self._in_flight = [future for future in old if not future.done()]
+            raise
+
+    async def _replace(self, problem: KafkaError) -> None:
+        log.warning("the Kafka producer is replaced after %s", problem)
+        await self.stop()
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        self._in_flight.clear()
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await producer.stop()
+        except (KafkaError, TimeoutError) as problem:
+            log.warning("the Kafka producer did not stop in time: %s", problem)

@@ -1,0 +1,119 @@
+"""An in-memory partitioned log with groups, for scenarios and simulation. Same contract as the Kafka adapter."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from shared.bus.partitioner import partition_of
+from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record
+
+
+class MemoryLog:
+    """The broker: topics with a fixed number of partitions, and who of each group owns which."""
+
+    def __init__(self, topics: Sequence[str], partitions: int = 12) -> None:
+        self.partitions = partitions
+        self.records: dict[Partition, list[Record]] = {
+            Partition(topic, number): [] for topic in topics for number in range(partitions)
+        }
+        self.members: dict[str, list["MemorySource"]] = defaultdict(list)
+        self.arrived = asyncio.Event()
+
+    def append(self, outgoing: Outgoing) -> Record:
+        number = outgoing.number
+        if number is None:
+            number = partition_of(outgoing.key or b"", self.partitions)
+        partition = Partition(outgoing.topic, number)
+        lane = self.records[partition]
+        record = Record(partition, len(lane), outgoing.key, list(outgoing.headers), outgoing.value)
+        lane.append(record)
+        self.arrived.set()
+        return record
+
+    def rebalance(self, group: str) -> None:
+        """Range assignment: partition n of every topic goes to the same member."""
+        members = self.members[group]
+        for index, member in enumerate(members):
+            owned = [p for p in self.records if p.topic in member.topics and p.number % len(members) == index]
+            member.pending_assignment = frozenset(owned)
+
+
+class MemorySource:
+    def __init__(self, log: MemoryLog, group: str, topics: Sequence[str]) -> None:
+        self.log, self.group, self.topics = log, group, tuple(topics)
+        self.pending_assignment: frozenset[Partition] | None = None
+        self._positions: dict[Partition, int] = {}
+        self._load: LoadPositions | None = None
+        self.committed: dict[Partition, int] = {}
+
+    async def start(self, load: LoadPositions) -> None:
+        self._load = load
+        self.log.members[self.group].append(self)
+        self.log.rebalance(self.group)
+
+    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+        await self._take_assignment()
+        batch = self._buffered(max_records)
+        if not batch and timeout_s > 0:
+            self.log.arrived.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self.log.arrived.wait()
+            except TimeoutError:
+                return {}
+            await self._take_assignment()
+            batch = self._buffered(max_records)
+        return batch
+
+    def _buffered(self, max_records: int) -> dict[Partition, list[Record]]:
+        batch: dict[Partition, list[Record]] = {}
+        left = max_records
+        for partition, position in sorted(self._positions.items()):
+            lane = self.log.records[partition][position : position + left]
+            if lane:
+                batch[partition] = lane
+                self._positions[partition] = position + len(lane)
+                left -= len(lane)
+            if left <= 0:
+                break
+        return batch
+
+    async def _take_assignment(self) -> None:
+        if self.pending_assignment is None or self._load is None:
+            return
+        assignment, self.pending_assignment = self.pending_assignment, None
+        known = await self._load(sorted(assignment))
+        self._positions = {partition: known.get(partition, 0) for partition in assignment}
+
+    async def seek(self, positions: Positions) -> None:
+        self._positions.update({p: at for p, at in positions.items() if p in self._positions})
+
+    async def commit(self, positions: Positions) -> None:
+        self.committed.update(positions)
+
+    def assigned(self) -> frozenset[Partition]:
+        return frozenset(self._positions)
+
+    def lag(self) -> dict[Partition, int]:
+        return {p: len(self.log.records[p]) - at for p, at in self._positions.items()}
+
+    async def stop(self) -> None:
+        if self in self.log.members[self.group]:
+            self.log.members[self.group].remove(self)
+            self.log.rebalance(self.group)
+        self._positions = {}
+
+
+class MemorySink:
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+
+    async def start(self) -> None:
+        return None
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        for record in records:
+            self.log.append(record)
+
+    async def stop(self) -> None:
+        return None

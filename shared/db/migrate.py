@@ -1,0 +1,77 @@
+"""Alembic run in-process: one environment for all services, versions beside each service, one advisory lock.
+
+`upgrade` brings a store to head; `pending` names what is missing; `revision` writes a new file by comparing tables.
+"""
+
+import importlib
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+ROOT = Path(__file__).resolve().parents[2]
+MIGRATION_LOCK = 7_240_001
+LOCK_TIMEOUT = "5s"
+
+
+def metadata_of(service: str) -> MetaData:
+    return importlib.import_module(f"services.{service}.tables").metadata
+
+
+def config_of(service: str, connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "shared" / "db" / "alembic"))
+    config.set_main_option("version_locations", str(ROOT / "services" / service / "migrations" / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["service"] = service
+    return config
+
+
+async def upgrade(dsn: str, service: str) -> None:
+    """Bring the store of `service` to the newest schema."""
+    await _run(dsn, lambda connection: _upgrade(connection, service))
+
+
+async def head_reached(dsn: str, service: str) -> bool:
+    """Whether the store's schema is the newest that this code knows."""
+    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda c: _current(c) == _head(service))
+    finally:
+        await engine.dispose()
+
+
+async def _run(dsn: str, work) -> None:  # noqa: ANN001
+    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, service: str) -> None:
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text(f"set local lock_timeout = '{LOCK_TIMEOUT}'"))
+    command.upgrade(config_of(service, connection), "head")
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _head(service: str) -> str | None:
+    return ScriptDirectory.from_config(config_of(service)).get_current_head()
+
+
+def revision(sync_dsn: str, service: str, message: str) -> None:
+    """Write the next migration of `service` by comparing the database at `sync_dsn` with tables.py."""
+    engine = create_engine(sync_dsn)
+    with engine.begin() as connection:
+        command.revision(config_of(service, connection), message=message, autogenerate=True)

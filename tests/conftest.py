@@ -1,14 +1,12 @@
-"""Fixtures that every test may use: a real broker, a real database server, and fresh databases made from migrated templates.
+"""Fixtures that every test may use: a real broker, a real database server, fresh databases from migrated templates.
 
 `kafka` is a bootstrap address, `postgres` a superuser's address; both start on first use, once per process (so once per
 xdist worker). `await make_database("collections")` is the address of a fresh, migrated database of that service.
 """
 
-import asyncio
-import inspect
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +16,7 @@ from hypothesis import settings
 
 from deploy.local import databases
 from deploy.local.kafka import KafkaServer
+from shared.db.migrate import upgrade
 from tests import servers
 
 PASSWORD = "test"
@@ -31,8 +30,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 class MakeDatabase(Protocol):
     """Makes a fresh database that is dropped when the test ends.
 
-    With a service's name: migrated, and the address is the application's, or the owner's with `owner=True`. Without a name:
-    empty, and the address is its owner's.
+    With a service's name: migrated, and the address is the application's, or the owner's with `owner=True`. Without a
+    name: empty, and the address is its owner's.
     """
 
     async def __call__(self, service: str | None = None, *, owner: bool = False) -> str: ...
@@ -108,19 +107,10 @@ async def _new_database(admin_dsn: str, name: str, service: str, template: str |
 
 
 async def _migrated_template(admin_dsn: str, service: str) -> str:
-    from shared.db.migrate import upgrade
-
     name = f"template_{os.getpid()}_{service}"
     address = await _new_database(admin_dsn, name, service, None)
-    await asyncio.to_thread(_call, upgrade, address.owner_dsn, service)
+    await upgrade(address.owner_dsn, service)
     return name
-
-
-def _call(function: Callable[..., object], *arguments: object) -> None:
-    """Runs a function to its end on a thread without a running loop, whether it is a coroutine function or not."""
-    result = function(*arguments)
-    if inspect.iscoroutine(result):
-        asyncio.run(result)
 
 
 async def _drop(admin_dsn: str, names: list[str]) -> None:

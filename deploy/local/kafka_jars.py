@@ -1,7 +1,8 @@
 """The jars of the Kafka broker: fetched by the committed lock, each checked against its SHA-256.
 
-`kafka.jgo.lock.toml` holds version and hash of every jar and no address. `python -m deploy.local.kafka_jars` resolves the
-broker's coordinates anew and rewrites it; a run only downloads what the lock names. `RECOUP_MAVEN_URL` names a mirror.
+`kafka.jgo.lock.toml` holds version and hash of every jar and no address. `python -m deploy.local.kafka_jars` resolves
+the broker's coordinates anew and rewrites it; a run only downloads what the lock names. `RECOUP_MAVEN_URL` names a
+mirror.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ class Jar:
 
 
 def locked_jars(lock_path: Path = LOCK_PATH) -> list[Jar]:
-    """The jars of the lock file; StackError when a Kafka jar has another version than the broker or a hash is missing."""
+    """The jars of the lock file; StackError when a Kafka jar is not of the broker's version or a hash is missing."""
     entries = tomllib.loads(lock_path.read_text(encoding="utf-8"))["dependencies"]
     jars = [Jar(e["groupId"], e["artifactId"], e["version"], e.get("sha256", "")) for e in entries]
     _check_versions(jars)
@@ -69,8 +70,8 @@ def _check_versions(jars: list[Jar]) -> None:
     wrong = [jar.file_name for jar in jars if jar.artifact.startswith("kafka") and jar.version != KAFKA_VERSION]
     if wrong:
         raise StackError(
-            f"{LOCK_PATH.name} names {', '.join(wrong)} beside the broker {KAFKA_VERSION}; take the coordinate that drags "
-            "in the other version out of ENDPOINT and run `python -m deploy.local.kafka_jars`."
+            f"{LOCK_PATH.name} names {', '.join(wrong)} beside the broker {KAFKA_VERSION}; take the coordinate that "
+            "drags in the other version out of ENDPOINT and run `python -m deploy.local.kafka_jars`."
         )
     if unhashed := [jar.file_name for jar in jars if not jar.sha256]:
         raise StackError(
@@ -90,8 +91,8 @@ def _download(jars: list[Jar], folder: Path, repository: Path) -> None:
                 _place(path, jar, folder)
     except (OSError, RuntimeError) as error:
         raise StackError(
-            f"The Kafka jars could not be downloaded ({type(error).__name__}: the Maven repository did not answer or lacks "
-            "a jar): connect to the network once and run again, or set RECOUP_MAVEN_URL to a mirror, or set "
+            f"The Kafka jars could not be downloaded ({type(error).__name__}: the Maven repository did not answer or "
+            "lacks a jar): connect to the network once and run again, or set RECOUP_MAVEN_URL to a mirror, or set "
             "KAFKA_BOOTSTRAP_SERVERS=host:port to use your own broker, or use `docker compose up`."
         ) from error
     shutil.rmtree(repository, ignore_errors=True)
@@ -133,8 +134,8 @@ def _jgo() -> object:
         import jgo  # a wheel of the quickstart extra, needed for a download only
     except ImportError as error:
         raise StackError(
-            "The wheel jgo, which downloads the Kafka jars, is missing: run `make clean-venv` and then `make run` again, or "
-            "set KAFKA_BOOTSTRAP_SERVERS=host:port to use your own broker."
+            "The wheel jgo, which downloads the Kafka jars, is missing: run `make clean-venv` and then `make run` "
+            "again, or set KAFKA_BOOTSTRAP_SERVERS=host:port to use your own broker."
         ) from error
     return jgo
 

@@ -1,7 +1,7 @@
 """Where the one-machine stack keeps its files: everything under one ignored folder.
 
-The folder is `.local/` of the checkout, or `RECOUP_LOCAL_DIR`. Downloads that every run shares (the Kafka jars, the class
-data archive) live in its `cache/`, or in `RECOUP_CACHE_DIR`, so that a fresh start does not fetch them again.
+The folder is `.local/` of the checkout, or `RECOUP_LOCAL_DIR`. Downloads that every run shares (the Kafka jars, the
+class data archive) live in its `cache/`, or in `RECOUP_CACHE_DIR`, so that a fresh start does not fetch them again.
 """
 
 import os

@@ -58,7 +58,7 @@ class Home:
 class PostgresServer:
     """Starts and stops one server whose state is in `state_dir`; the same object may be started again after a stop.
 
-    `prepare()` makes a new cluster and may run on any thread; `launch()` starts the process and must be on the main one.
+    `prepare()` makes a new cluster, on any thread; `launch()` starts the process and must be on the main thread.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class PostgresServer:
             return
         self.stop()
         raise StackError(
-            f"PostgreSQL did not come up on port {self.port}; the last lines of {self.log_path} follow, and `make clean` "
-            f"starts from empty databases.\n{child.log_tail()}"
+            f"PostgreSQL did not come up on port {self.port}; the last lines of {self.log_path} follow, and "
+            f"`make clean` starts from empty databases.\n{child.log_tail()}"
         )
 
     def stop(self) -> None:
@@ -247,8 +247,8 @@ def _server_user() -> Owner | None:
             continue
         return Owner(entry.pw_uid, entry.pw_gid)
     raise StackError(
-        "PostgreSQL does not run as root and there is neither a user postgres nor nobody: set RECOUP_POSTGRES_USER to a user "
-        "that it may run as, or run as another user than root."
+        "PostgreSQL does not run as root and there is neither a user postgres nor nobody: set RECOUP_POSTGRES_USER "
+        "to a user that it may run as, or run as another user than root."
     )
 
 

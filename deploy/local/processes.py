@@ -19,9 +19,9 @@ from deploy.local.errors import StackError
 STOP_TIMEOUT_S = 15.0
 KILL_TIMEOUT_S = 5.0
 
-# Runs in the child before the program: gives up root if asked, asks the kernel for a signal when the parent dies (after the
-# change of user, which would clear it), and leaves if the parent died in between. Without prctl (not Linux) children are
-# stopped by their parent only.
+# Runs in the child before the program: gives up root if asked, asks the kernel for a signal when the parent dies (after
+# the change of user, which would clear it), and leaves if the parent died in between. Without prctl (not Linux)
+# children are stopped by their parent only.
 _TRAMPOLINE = """
 import os, sys
 parent, death_signal, uid, gid = map(int, sys.argv[1:5])
@@ -113,7 +113,7 @@ def spawn(
     owner: Owner | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Child:
-    """Starts a program in its own session, output appended to `log_path`, that gets `stop_signal` when this process dies.
+    """Starts a program in its own session, output appended to `log_path`; it gets `stop_signal` if we die.
 
     Must be called on the main thread: the kernel sends the death signal when the *thread* that started the child ends.
     """
@@ -164,7 +164,7 @@ def start_time(pid: int) -> str | None:
 
 
 def stop_all(processes: Sequence[ProcessId], timeout_s: float = STOP_TIMEOUT_S) -> list[str]:
-    """Stops processes that are not our children, in reverse order of their start; the names of those that were alive."""
+    """Stops processes that need not be children, last started first; the names of those that were alive."""
     alive = [process for process in reversed(processes) if process.is_alive()]
     for process in alive:
         _signal(process, signal.SIGTERM)

@@ -1,0 +1,176 @@
+"""Finds in a payment what it cites: own references with check digits and document numbers, with the span as evidence.
+
+A citation names documents of the candidates; several documents mean that the text alone cannot tell. What looks like a
+citation and leads to no candidate is `unresolved`: it blocks every rung that looks at amounts alone.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stdnum import iso11649
+
+from services.cash_application.domain.matching.folding import compact
+from services.cash_application.domain.matching.model import Candidates, ItemView, PaymentView
+from services.cash_application.domain.matching.numbers import (
+    CORE_MIN,
+    KINDS,
+    LABELLED_MIN,
+    chains_by_ending,
+    number_parts,
+    own_reference,
+    places,
+)
+from services.cash_application.domain.matching.scan import Chain, Scan, scan
+
+WEAK_MIN = 5
+REFERENCE_MAX = 25
+_RF_START = re.compile(r"(?<![A-Z0-9])RF\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One place of the payment that names documents. `kind` is one of KINDS, the first the strongest."""
+
+    field: str
+    start: int
+    end: int
+    kind: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A place that reads like a citation of ours (`strong`) or merely like some number, and leads nowhere."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+    strong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All citations of a payment, those that lead nowhere, and the candidate accounts whose number is cited."""
+
+    references: tuple[Citation, ...]
+    documents: tuple[Citation, ...]
+    unresolved: tuple[Unresolved, ...]
+    accounts: frozenset[str]
+
+
+def fields_of(payment: PaymentView) -> list[tuple[str, str]]:
+    """Named texts that may carry citations. A line may break inside a number, so the lines are read as one text."""
+    named = [("text", "\n".join(payment.remittance_text)), ("creditor_reference", payment.creditor_reference or "")]
+    if payment.end_to_end and payment.end_to_end.upper() != "NOTPROVIDED":
+        named.append(("end_to_end", payment.end_to_end))
+    return [(name, text) for name, text in named if text]
+
+
+def references_in(read: Scan) -> list[tuple[str, int, int]]:
+    """Every (reference, start, end) that begins at an `RF`, ends with a run and has valid check digits.
+
+    An `RF` that is followed by nothing valid is returned with an empty reference.
+    """
+    if "RF" not in read.text:
+        return []
+    found = []
+    for begin in _RF_START.finditer(read.text):
+        valid = list(_references_from(read, begin.start()))
+        found += valid or [("", begin.start(), begin.end())]
+    return found
+
+
+def _references_from(read: Scan, begin: int) -> Iterable[tuple[str, int, int]]:
+    candidate = ""
+    for run, start, end in read.runs:
+        if start >= begin:
+            candidate += run
+            if len(candidate) > REFERENCE_MAX:
+                return
+            if len(candidate) > 4 and iso11649.is_valid(candidate):
+                yield candidate, begin, end
+
+
+def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MIN) -> Found:
+    """What the payment cites among the candidates."""
+    references: list[Citation] = []
+    documents: list[Citation] = []
+    unresolved: list[Unresolved] = []
+    accounts: set[str] = set()
+    heads = {prefix for item in candidates.items for prefix in number_parts(item.number).prefixes}
+    for field, text in fields_of(payment):
+        read = scan(text)
+        own, broken = _find_references(field, read, candidates.items)
+        numbers = find_numbers(field, read, candidates.items, suffix_min)
+        spans = [(c.start, c.end) for c in (*own, *broken)]
+        numbers = [c for c in numbers if not _covered(c.start, c.end, spans)]
+        cited = {a.account_id for a in candidates.accounts if _cites_account(read, a.account_id)}
+        references += own
+        documents += numbers
+        accounts |= cited
+        if field != "end_to_end":
+            spans += [(c.start, c.end) for c in numbers]
+            unresolved += broken + _find_unresolved(field, read, heads, spans, cited)
+    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts))
+
+
+def _find_references(field: str, read: Scan, items: Iterable[ItemView]) -> tuple[list[Citation], list[Unresolved]]:
+    hits = references_in(read)
+    if not hits:
+        return [], []
+    owners: dict[str, set[str]] = {}
+    for item in items:
+        if reference := own_reference(item.payment_reference):
+            owners.setdefault(reference, set()).add(item.document_id)
+    own = [Citation(field, a, b, "reference", tuple(sorted(owners[r]))) for r, a, b in hits if r in owners]
+    known = {citation.start for citation in own}
+    broken = {a: Unresolved(field, a, b, read.text[a:b], True) for _, a, b in hits if a not in known}
+    return own, list(broken.values())
+
+
+def find_numbers(field: str, read: Scan, items: Iterable[ItemView], suffix_min: int) -> list[Citation]:
+    """Citations of document numbers in a scanned text: better kinds first, none overlapping a better one."""
+    endings = chains_by_ending(read, suffix_min)
+    hits: dict[tuple[int, int, str], set[str]] = {}
+    for item in items:
+        for printed in (item.number, item.payment_reference):
+            if printed and not own_reference(printed):
+                for place in places(number_parts(printed), read, endings, suffix_min):
+                    hits.setdefault(place, set()).add(item.document_id)
+    kept: list[Citation] = []
+    for start, end, kind in sorted(hits, key=lambda hit: (KINDS.index(hit[2]), hit[0] - hit[1], hit[0])):
+        if not _covered(start, end, [(c.start, c.end) for c in kept]):
+            kept.append(Citation(field, start, end, kind, tuple(sorted(hits[start, end, kind]))))
+    return sorted(kept, key=lambda c: c.start)
+
+
+def _find_unresolved(
+    field: str, read: Scan, heads: set[str], spans: list[tuple[int, int]], cited_accounts: set[str]
+) -> list[Unresolved]:
+    own_digits = {number_parts(account).digits for account in cited_accounts}
+    found = []
+    for chain in (chain for chains in read.chains.values() for chain in chains if chain.first == chain.last):
+        start, end = read.runs[chain.first][1:]
+        strong = _looks_ours(chain, read, heads)
+        if (strong or len(chain.digits) >= WEAK_MIN) and chain.digits not in own_digits:
+            if not _covered(start, end, spans):
+                found.append(Unresolved(field, start, end, chain.digits, strong))
+    return found
+
+
+def _looks_ours(chain: Chain, read: Scan, heads: set[str]) -> bool:
+    before = read.runs[chain.first - 1][0] if chain.first else ""
+    return len(chain.digits) >= LABELLED_MIN and (chain.labelled or (len(before) >= 2 and before in heads))
+
+
+def _cites_account(read: Scan, account_id: str) -> bool:
+    whole = compact(account_id)
+    at = read.joined.find(whole) if len(whole) >= CORE_MIN else -1
+    end = at + len(whole)
+    return at >= 0 and at in read.offsets and (end in read.offsets or end == len(read.joined))
+
+
+def _covered(start: int, end: int, spans: list[tuple[int, int]]) -> bool:
+    return any(a < end and start < b for a, b in spans)

@@ -1,0 +1,147 @@
+"""Cuts a text into letter and digit runs and names the digit chains that may be document numbers.
+
+Invariant: a chain begins and ends at the border of a digit run, so a number is never found inside a longer run of
+digits. Amounts, dates, bank accounts and numbers under a foreign label (order, customer, phone) are masked.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from stdnum import iban
+
+from services.cash_application.domain.matching.folding import fold
+
+CHAIN_RUNS_MAX = 4
+GAP_MAX = 3
+TEXT_MAX = 4000
+DOCUMENT_LABELS = frozenset(
+    "INVOICE INVOICES INV BILL DOCUMENT DOC REFERENCE REF RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR"
+    " FACTURE FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT CREDIT MEMO NOTE CN CM GUTSCHRIFT AVOIR".split()
+)
+NUMBER_WORDS = frozenset("NO NR NUM NUMBER NUMMER N NRO NUMERO NOS".split())
+FOREIGN_LABELS = frozenset(
+    "PO ORDER ORDERS BESTELLUNG BESTELLNR BEST AUFTRAG AUFTRAGSNR KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST"
+    " CLIENT ACCOUNT ACCT ACC KONTO KTO VERTRAG VERTRAGSNR CONTRACT PROJECT PROJEKT IBAN BIC SWIFT BLZ MANDAT MANDATE"
+    " MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE".split()
+)
+MONTHS = frozenset(
+    "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER JAN FEB MAR APR JUN JUL AUG SEP"
+    " SEPT OCT NOV DEC JANUAR FEBRUAR MAERZ MARZ MAI JUNI JULI OKTOBER DEZEMBER OKT DEZ Q QUARTER QUARTAL FY".split()
+)
+
+_RUN = re.compile(r"[0-9]+|[A-Z]+")
+_CURRENCY = r"(?:EUR|USD|GBP|CHF|€|\$|£)"
+_MASK = re.compile(
+    rf"{_CURRENCY}\s?\d+(?:[.,' ]\d{{3}})*(?:[.,]\d{{1,2}})?(?![\d])"
+    rf"|(?<![\dA-Z.,])\d{{1,3}}(?:[.,' ]\d{{3}})*[.,]\d{{2}}(?![\d.,/-]\d|\d)"
+    rf"|(?<![\dA-Z.,-])\d+(?:[.,]\d{{2}})?\s?{_CURRENCY}(?![A-Z])"
+    r"|(?<!\d)(?<!\d[.,])\d{4,}[.,]\d{2}(?![\d.,/-]\d|\d)"
+    r"|(?<![\d/.-])(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?![\d/-])"
+    r"|(?<![\d/.-])(?:0?[1-9]|[12]\d|3[01])[./](?:0?[1-9]|1[0-2])[./](?:(?:19|20)\d\d|\d\d)(?![\d/-])"
+    r"|(?<![\d/.-])(?:0?[1-9]|1[0-2])[/.](?:19|20)\d\d(?![\d/-])"
+    r"|(?<![\dA-Z/.-])(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])(?![\d/-])"
+)
+_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
+_TIGHT = frozenset(("-", "/", ".", "_", "–"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Digit runs `first..last` read as one number. `touched_left/right`: a hyphen or the like joins more digits to it;
+    `labelled`: a word for invoices stands before it."""
+
+    digits: str
+    first: int
+    last: int
+    touched_left: bool
+    touched_right: bool
+    labelled: bool
+
+    @property
+    def inner(self) -> bool:
+        """Part of a longer number."""
+        return self.touched_left or self.touched_right
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A folded text, its runs as (text, start, end), the runs joined, and the chains by their digits."""
+
+    text: str
+    runs: tuple[tuple[str, int, int], ...]
+    joined: str
+    offsets: tuple[int, ...]
+    chains: dict[str, list[Chain]]
+    masked: frozenset[int]
+
+
+@lru_cache(maxsize=8192)
+def scan(text: str) -> Scan:
+    """Scan of the first TEXT_MAX characters."""
+    folded = fold(text[:TEXT_MAX])
+    runs = tuple((m.group(), m.start(), m.end()) for m in _RUN.finditer(folded))
+    offsets = []
+    position = 0
+    for run in runs:
+        offsets.append(position)
+        position += len(run[0])
+    masked = _masked_runs(folded, runs)
+    joined = "".join([run[0] for run in runs])
+    return Scan(folded, runs, joined, tuple(offsets), _chains(folded, runs, masked), masked)
+
+
+def _masked_runs(folded: str, runs: tuple[tuple[str, int, int], ...]) -> frozenset[int]:
+    spans = [m.span() for m in _MASK.finditer(folded)]
+    spans += [m.span() for m in _IBAN.finditer(folded) if iban.is_valid(m.group())]
+    inside = {i for i, run in enumerate(runs) for a, b in spans if a <= run[1] and run[2] <= b}
+    foreign = {i for i, run in enumerate(runs) if run[0][0] <= "9" and label_before(runs, i) == "foreign"}
+    return frozenset(inside | foreign)
+
+
+def label_before(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
+    """`document`, `foreign`, `month` or nothing: the label in front of the run, over at most one number word."""
+    before = at - 1
+    if before >= 0 and runs[before][0] in NUMBER_WORDS:
+        before -= 1
+    if before < 0 or runs[at][1] - runs[before][2] > 8:
+        return ""
+    word = runs[before][0]
+    if word in DOCUMENT_LABELS:
+        return "document"
+    if word in FOREIGN_LABELS:
+        return "foreign"
+    return "month" if word in MONTHS else ""
+
+
+def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozenset[int]) -> dict[str, list[Chain]]:
+    found: dict[str, list[Chain]] = {}
+    digit = [run[0][0] <= "9" and i not in masked for i, run in enumerate(runs)]
+    for first in range(len(runs)):
+        if not digit[first]:
+            continue
+        before = first > 0 and digit[first - 1] and _tight(folded, runs, first - 1)
+        labelled = label_before(runs, first) == "document" or _follows_labelled_list(runs, digit, first)
+        text = ""
+        for last in range(first, min(first + CHAIN_RUNS_MAX, len(runs))):
+            if not digit[last] or (last > first and runs[last][1] - runs[last - 1][2] > GAP_MAX):
+                break
+            text += runs[last][0]
+            after = last + 1 < len(runs) and digit[last + 1] and _tight(folded, runs, last)
+            found.setdefault(text, []).append(Chain(text, first, last, before, after, labelled))
+    return found
+
+
+def _tight(folded: str, runs: tuple[tuple[str, int, int], ...], left: int) -> bool:
+    """True if the run and its right neighbour are joined by one of the signs that numbers have inside."""
+    return folded[runs[left][2] : runs[left + 1][1]] in _TIGHT
+
+
+def _follows_labelled_list(runs: tuple[tuple[str, int, int], ...], digit: list[bool], at: int) -> bool:
+    """`invoices 150, 151 and 152`: the label counts for every number of the list."""
+    before = at - 1
+    while before >= 0 and (digit[before] or runs[before][0] in ("AND", "UND", "ET", "Y", "E", "U")):
+        if runs[before + 1][1] - runs[before][2] > GAP_MAX:
+            return False
+        before -= 1
+    return 0 <= before < at - 1 and runs[before][0] in DOCUMENT_LABELS | NUMBER_WORDS

@@ -1,0 +1,101 @@
+"""OpenAPI of every service: errors declared on each route, and walks over the routes that tests hold to the rules.
+
+Invariant: every operation declares the same errors in problem+json; every command's body has an example.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from shared.problems import MEDIA_TYPE, ProblemDetails
+
+_PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": _PROBLEM_CONTENT}
+    for status, description in {
+        400: "The request is malformed, or `Idempotency-Key` is missing",
+        401: "No valid token or key came with the request",
+        403: "The company is not the caller's, or the role does not allow the action",
+        404: "There is no such thing",
+        405: "The path does not take this method",
+        409: "A rule of the business, or the state of the thing, stands against it",
+        413: "The body is too large",
+        422: "Fields of the request were refused; `errors` names each",
+        500: "The service failed",
+        503: "Something the service depends on does not answer; try again",
+    }.items()
+}
+
+
+def complete_openapi(app: FastAPI) -> None:
+    """Makes `app.openapi()` carry the problem schema, and `Idempotency-Key` as the required header that it is."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemDetails"] = problem
+    for operation in _operations(document):
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == "Idempotency-Key":
+                parameter["required"] = True
+                parameter["schema"] = {"type": "string", "minLength": 8, "maxLength": 200, "pattern": "^[!-~]+$"}
+                parameter["example"] = "2026-03-31-invoices-001"
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document.get("paths", {}).values():
+        yield from (operation for operation in methods.values() if isinstance(operation, dict))
+
+
+def route_actions(app: FastAPI) -> dict[tuple[str, str], str | None]:
+    """(method, path) -> action that `require` guards it with, None where there is none. Health paths are left out."""
+    return {
+        (method, route.path or ""): _action(route.dependant)
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and route.include_in_schema
+        for method in sorted(route.methods or ())
+    }
+
+
+def _action(dependant: Dependant) -> str | None:
+    found = [getattr(dependant.call, "action", None), *map(_action, dependant.dependencies)]
+    return next((action for action in found if action), None)
+
+
+def routes_without_examples(app: FastAPI) -> list[str]:
+    """Operations whose JSON body shows no example.
+
+    Convention: the body's model has `model_config = ConfigDict(json_schema_extra={"examples": [{...}]})`.
+    """
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    return [
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if not _has_example(operation, schemas)
+    ]
+
+
+def _has_example(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    content = operation.get("requestBody", {}).get("content", {})
+    json_body = content.get("application/json")
+    if json_body is None:
+        return True
+    name = json_body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    return any("example" in part or "examples" in part for part in (json_body, schemas.get(name, {})))

@@ -5,9 +5,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from pydantic import BaseModel
@@ -41,7 +42,8 @@ class Policy:
 class Moment:
     """What the service knows of time and control when a batch is decided.
 
-    `now` is the instant of the last complete tick (None before the first), `reach` what that tick said per company,
+    `now` is the instant of the last complete tick (None before the first), `tick_complete_at` the wall-clock instant
+    at which it was complete here, `reach` what that tick said per company,
     `closed_on` the last day whose day.closed is complete here, `companies` the configurations in force.
     """
 
@@ -52,6 +54,18 @@ class Moment:
     companies: dict[str, CompanyConfigured] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     rates: dict[tuple[str, str], tuple[tuple[date, str], ...]] = field(default_factory=dict)
+    tick_complete_at: datetime | None = None
+
+    def business_date(self, company: str) -> date | None:
+        """The open business day: the local date of the last tick, or the day after the last closed one if later.
+
+        None before the first tick.
+        """
+        config, closed = self.companies.get(company), self.closed_on.get(company)
+        if self.now is None or config is None:
+            return None
+        today = self.now.astimezone(ZoneInfo(config.time_zone)).date()
+        return max(today, closed + timedelta(days=1)) if closed else today
 
     def policy(self, company: str, name: str, on: date) -> Policy | None:
         """The policy in effect on a business date: the latest `effective_on` that is not after it."""

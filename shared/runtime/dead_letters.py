@@ -1,0 +1,98 @@
+"""Dead letters: what could not be digested is parked with its Kafka key, later events of the key queue behind it.
+
+Redrive runs a key's letters in order through the normal handler; the key is free when none is left.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from shared.bus.port import Partition, Record
+from shared.runtime import statements as sql
+from shared.runtime.outbox import pack, unpack
+
+if TYPE_CHECKING:
+    from shared.runtime.transaction import Taken, Unit
+
+LETTERS_PER_KEY_MAX = 5_000
+
+
+async def park(db: asyncpg.Connection, letters: Sequence[tuple["Taken", str]]) -> None:
+    """Append to the dead letters and park the keys, in the transaction that moves the cursor: two statements."""
+    keys = {taken.key: (taken, error) for taken, error in reversed(letters)}
+    await db.execute(
+        sql.PARK_KEYS,
+        list(keys),
+        [key.partition("/")[0] for key in keys],
+        [account_of(key) for key in keys],
+        [error[:2000] for _, error in keys.values()],
+    )
+    await db.execute(
+        sql.ADD_DEAD_LETTERS,
+        [taken.record.partition.topic for taken, _ in letters],
+        [taken.record.partition.number for taken, _ in letters],
+        [taken.record.offset for taken, _ in letters],
+        [taken.key for taken, _ in letters],
+        [taken.event.envelope.id if taken.event else None for taken, _ in letters],
+        [dict(taken.record.headers).get("ce_type", b"?").decode(errors="replace") for taken, _ in letters],
+        [pack(_printable(taken.record.headers)) for taken, _ in letters],
+        [taken.record.value for taken, _ in letters],
+        [error[:2000] for _, error in letters],
+    )
+
+
+def _printable(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    return [(name, value.decode(errors="replace").encode()) for name, value in headers]
+
+
+def account_of(key: str) -> str | None:
+    """The account of a Kafka key `company/account`; None for keys of other things."""
+    _, _, tail = key.partition("/")
+    return tail if tail and not tail.startswith("~") else None
+
+
+async def redrive(pool: asyncpg.Pool, unit: "Unit") -> dict[str, str]:
+    """Run every parked key's letters in order. Returns per key `done` or the error at which it stays parked."""
+    async with pool.acquire() as db:
+        keys = [row["key"] for row in await db.fetch(sql.PARKED_ALL)]
+    return {key: await _redrive_key(pool, unit, key) for key in keys}
+
+
+async def _redrive_key(pool: asyncpg.Pool, unit: "Unit", key: str) -> str:
+    try:
+        async with pool.acquire() as db, db.transaction():
+            await db.execute(sql.LOCK_SHARED)
+            if await db.fetchval(sql.PARKED_KEY_FOR_UPDATE, key) is not None:
+                await _run_letters(db, unit, key)
+    except Exception as problem:  # shown to the person who redrives, and kept beside the key
+        unit.control.forget()
+        error = f"{type(problem).__name__}: {problem}"
+        async with pool.acquire() as db:
+            await db.execute(sql.NOTE_PARK_ERROR, key, error[:2000])
+        return error
+    return "done"
+
+
+async def _run_letters(db: asyncpg.Connection, unit: "Unit", key: str) -> None:
+    from shared.runtime.transaction import apply, fresh_among, read  # the transaction parks through this module
+
+    rows = await db.fetch(sql.LETTERS_OF, key, LETTERS_PER_KEY_MAX)
+    lanes: dict[Partition, list[Record]] = {}
+    for row in rows:
+        lane = Partition(row["topic"], row["partition"])
+        record = Record(lane, row["offset"], row["key"].encode(), unpack(row["headers"]), row["value"])
+        lanes.setdefault(lane, []).append(record)
+    for lane in lanes.values():
+        lane.sort(key=lambda record: record.offset)
+    batch = read(lanes, unit.service)
+    broken = next((taken.problem for taken in batch if taken.problem), None)
+    if broken is not None:
+        raise broken
+    facts = await fresh_among(db, [taken.event for taken in batch if taken.event is not None])
+    if facts:
+        await apply(db, unit, facts)
+    await db.execute(
+        sql.DROP_LETTERS, [r["topic"] for r in rows], [r["partition"] for r in rows], [r["offset"] for r in rows]
+    )
+    await db.execute(sql.UNPARK, key)

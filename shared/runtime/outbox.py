@@ -1,0 +1,123 @@
+"""The outbox: emissions become rows with derived ids and gap-free sequences, in the order in which they were emitted.
+
+The upsert on stream_head gives the numbers and takes the key's lock, so that row ids of one key follow commit order.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from shared.bus.partitioner import partition_of
+from shared.errors import Poison
+from shared.events.catalogue import EVENTS, PARTITIONS, PAYMENTS, key_of
+from shared.events.codec import encode
+from shared.events.envelope import Envelope
+from shared.ids import output_id
+from shared.runtime import statements as sql
+from shared.runtime.effects import Emission
+
+CODE_VERSION = "0.1.0"
+ROW_BYTES_MAX = 900_000
+
+
+@dataclass(slots=True)
+class OutboxRow:
+    """`stream` is the key under which the sequence counts; on ar.payments that is the partition."""
+
+    topic: str
+    partition: int | None
+    key: str
+    stream: str
+    envelope: Envelope
+    value: bytes
+    marker_id: UUID | None = None
+
+
+def rows_of(source: str, emissions: Sequence[Emission], at: datetime | None = None) -> list[OutboxRow]:
+    """Rows for the emissions. Raises Poison for a payload over the bound, naming the event that caused it."""
+    ordinals: Counter[tuple[UUID, str, str]] = Counter()
+    rows = []
+    for emission in emissions:
+        cause, data = emission.cause.envelope, emission.data
+        slot = (cause.id, data.TYPE, emission.subject)
+        event_id = emission.event_id or output_id(cause.id, data.TYPE, emission.subject, ordinals[slot])
+        ordinals[slot] += 1
+        rows.append(_row(source, emission, event_id, at or cause.known_at))
+        if len(rows[-1].value) > ROW_BYTES_MAX:
+            raise Poison(f"{data.TYPE} caused by {cause.type} {cause.id} has {len(rows[-1].value)} bytes, over the bound")
+    return rows
+
+
+def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> OutboxRow:
+    cause, data = emission.cause.envelope, emission.data
+    entry = EVENTS[data.TYPE]
+    key = emission.key or key_of(data.company, getattr(data, "account_id", None), emission.subject)
+    if entry.key == "company":
+        key = data.company
+    envelope = Envelope(
+        id=event_id,
+        source=source,
+        type=data.TYPE,
+        subject=emission.subject,
+        time=at,
+        company=data.company,
+        actor=emission.actor or cause.actor,
+        business_date=emission.business_date or cause.business_date,
+        known_at=cause.known_at,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.id,
+        on_behalf_of=cause.on_behalf_of,
+        policy_version=emission.policy,
+        code_version=CODE_VERSION,
+        traceparent=cause.traceparent,
+    )
+    partition = partition_of(key.encode(), PARTITIONS) if entry.topic == PAYMENTS else None
+    stream = key if partition is None else f"~p{partition}"
+    return OutboxRow(entry.topic, partition, key, stream, envelope, encode(data))
+
+
+async def publish(db: asyncpg.Connection, source: str, emissions: Sequence[Emission], at: datetime | None = None) -> None:
+    """Write emissions into the outbox inside the transaction of `db`: two statements, whatever their number.
+
+    The caller holds the shared advisory lock (`LOCK_SHARED`) since before its first write.
+    """
+    await write_rows(db, rows_of(source, emissions, at))
+
+
+async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow]) -> None:
+    if not rows:
+        return
+    counts = Counter((row.topic, row.stream) for row in rows)
+    streams = sorted(counts)
+    heads = await db.fetch(
+        sql.ADVANCE_HEADS, [t for t, _ in streams], [s for _, s in streams], [counts[stream] for stream in streams]
+    )
+    following = {(h["topic"], h["key"]): h["sequence"] - counts[h["topic"], h["key"]] + 1 for h in heads}
+    headers = []
+    for row in rows:
+        number = following[row.topic, row.stream]
+        following[row.topic, row.stream] = number + 1
+        headers.append(pack(row.envelope.with_sequence(number).to_headers()))
+    await db.execute(
+        sql.ADD_OUTBOX,
+        [row.topic for row in rows],
+        [row.partition for row in rows],
+        [row.key for row in rows],
+        headers,
+        [row.value for row in rows],
+        [row.marker_id for row in rows],
+        [row.envelope.id for row in rows],
+    )
+
+
+def pack(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    return orjson.dumps([(name, value.decode()) for name, value in headers])
+
+
+def unpack(packed: bytes) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in orjson.loads(packed)]

@@ -99,7 +99,7 @@ class SplitPart(Part):
 
 
 class PaymentState(Fact):
-    """Where the whole of a payment stands; the parts sum to `amount_minor`."""
+    """Where the whole of a payment stands; the parts, with the small gain kept, sum to `amount_minor`."""
 
     payment_id: UUID
     payment_version: int
@@ -112,6 +112,7 @@ class PaymentState(Fact):
     refunded_minor: int = 0
     non_ar_minor: int = 0
     returned_minor: int = 0
+    small_gain_minor: int = 0
 
 
 class PaymentIdentified(PaymentState):

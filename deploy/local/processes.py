@@ -54,6 +54,10 @@ class ProcessId:
     pid: int
     started: str
 
+    @classmethod
+    def of_this_process(cls) -> "ProcessId":
+        return cls("stack", os.getpid(), start_time(os.getpid()) or "")
+
     def is_alive(self) -> bool:
         """True while this very process runs (a zombie counts as ended)."""
         return start_time(self.pid) == self.started

@@ -1,0 +1,65 @@
+"""The secrets of a local stack: made once, at random, kept in `.local/secrets` for this user only.
+
+Database passwords, the webhook secret of the access system, the signing secret of the ERP's Kafka feed, and one API
+key.
+"""
+
+import base64
+import json
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from deploy.local.databases import SERVICES
+
+SAMPLE_COMPANY = "vdr-eu"
+FEED = "erp"
+API_KEY_DAYS = 365
+
+
+def database_passwords(folder: Path) -> dict[str, str]:
+    """Service -> password of its three roles."""
+    made = _once(folder / "databases.json", lambda: {service: secrets.token_hex(16) for service in SERVICES})
+    return {service: made[service] for service in SERVICES}
+
+
+def webhooks_file(folder: Path) -> Path:
+    """A JSON object: receiver -> `whsec_...` secret (Standard Webhooks)."""
+    path = folder / "webhooks.json"
+    _once(path, lambda: {"access_system": "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()})
+    return path
+
+
+def feeds_file(folder: Path) -> Path:
+    """A JSON object: feed -> secret of the HMAC over its messages on `feeds.inbound`."""
+    path = folder / "feeds.json"
+    _once(path, lambda: {FEED: secrets.token_hex(32)})
+    return path
+
+
+def api_keys_file(folder: Path) -> Path:
+    """The file of API keys that the services accept; the text of its one key lies beside it in `feed-api-key`."""
+    path = folder / "api-keys.json"
+    if not path.exists():
+        from shared.api_keys import new_api_key
+
+        expires_at = datetime.now(UTC) + timedelta(days=API_KEY_DAYS)
+        text, record = new_api_key(FEED, frozenset({SAMPLE_COMPANY}), frozenset({"*"}), expires_at)
+        _private(folder / "feed-api-key", text + "\n")
+        _private(path, json.dumps({"keys": [record.model_dump(mode="json")]}))
+    return path
+
+
+def _once(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+    if not path.exists():
+        _private(path, json.dumps(make()))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f".{path.name}")
+    partial.touch(mode=0o600)
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -104,6 +104,10 @@ class Issuer:
         self.persons = load_persons(state / "persons.json")
         self._key = load_key(state / "key.json")
         self._codes: dict[str, tuple[Asked, str, float]] = {}
+
+    def own_origins(self) -> tuple[str, str]:
+        """Origins that our own page may have."""
+        return self.url, self.url.replace(HOST, "localhost")
 
     def jwks(self) -> dict[str, Any]:
         return {"keys": [self._key.as_dict(private=False)]}
@@ -192,7 +196,7 @@ def make_issuer_app(issuer: Issuer) -> Starlette:
         if request.method == "GET":
             asked = Asked.of(request.query_params)
             return HTMLResponse(_page(issuer.persons, asked), headers=_page_headers())
-        if request.headers.get("origin") not in (None, issuer.url, "null"):
+        if request.headers.get("origin") not in (None, *issuer.own_origins()):
             raise Refused("invalid_request", "this form was sent by another site")
         given = await _body(request)
         asked = Asked.of(given)
@@ -272,8 +276,6 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 
 
 def _form_pairs(raw: bytes) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
     try:
         return parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=30)
     except ValueError:
@@ -281,7 +283,7 @@ def _form_pairs(raw: bytes) -> list[tuple[str, str]]:
 
 
 def _page_headers() -> dict[str, str]:
-    return {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 
 
 def _page(persons: Mapping[str, Person], asked: Asked) -> str:

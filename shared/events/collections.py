@@ -56,6 +56,8 @@ class PromiseReceipt(Part):
 
 
 class PromiseState(Fact):
+    """`items` are not dunned while the promise is open; `scope` says whether only cash on them counts, or any."""
+
     promise_id: UUID
     version: int
     account_id: str
@@ -67,6 +69,7 @@ class PromiseState(Fact):
     due_on: date
     grace_days: int
     tolerance: str = "0.005"
+    scope: Literal["items", "account"] = "items"
     items: list[UUID] = Field(default_factory=list, max_length=500)
     received: list[PromiseReceipt] = Field(default_factory=list, max_length=500)
     corrected: bool = False
@@ -196,6 +199,18 @@ class HoldProposed(HoldState):
     TYPE: ClassVar[str] = "hold.proposed"
 
 
+class HoldRefused(HoldState):
+    """A named person refused the proposal; `cause` says why."""
+
+    TYPE: ClassVar[str] = "hold.refused"
+
+
+class HoldWithdrawn(HoldState):
+    """A proposal that nobody approved no longer has its reason."""
+
+    TYPE: ClassVar[str] = "hold.withdrawn"
+
+
 class EscalationRaised(Fact):
     TYPE: ClassVar[str] = "escalation.raised"
 
@@ -210,7 +225,10 @@ class EscalationRaised(Fact):
 
 
 class ActivityLogged(Fact):
-    """One thing that a person did or is to do. Corrections supersede; nothing is edited."""
+    """One thing that a person did or is to do. Corrections supersede; nothing is edited.
+
+    `next_step` comes back on `next_on` until an activity `follows` this one.
+    """
 
     TYPE: ClassVar[str] = "activity.logged"
 
@@ -229,6 +247,7 @@ class ActivityLogged(Fact):
     done_on: date
     by: str = ""
     supersedes: UUID | None = None
+    follows: UUID | None = None
 
 
 class WriteOffRequested(Fact):

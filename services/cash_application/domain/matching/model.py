@@ -145,7 +145,7 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptView:
-    """An earlier receipt that looks alike (same payer account or name, same amount and currency), for DUPLICATE."""
+    """An earlier receipt that looks alike (same payer account or name, amount, currency); `documents`: what it paid."""
 
     payment_id: str
     currency: str
@@ -153,7 +153,7 @@ class ReceiptView:
     valued_on: date
     payer_account: str | None = None
     payer_name: str | None = None
-    citations: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

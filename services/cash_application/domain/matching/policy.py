@@ -116,7 +116,9 @@ def _read_tolerance(key: str, currency: str, bounds: Mapping[str, int]) -> Toler
 
 
 def _read_chance(value: Any) -> Fraction:
-    _allowed("lambda_max", value, isinstance(value, str) and value.replace(".", "", 1).isdigit(), 'a string like "0.001"')
+    _allowed(
+        "lambda_max", value, isinstance(value, str) and value.replace(".", "", 1).isdigit(), 'a string like "0.001"'
+    )
     chance = Fraction(value)
     return _allowed("lambda_max", chance, chance < 1, "below 1")
 

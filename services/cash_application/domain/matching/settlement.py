@@ -1,0 +1,169 @@
+"""Puts a payment on the items that it names: exact, with discount or bank charge, small difference, over, or short.
+
+Invariant: no item gets more relief than is open of it, and signed cash + left + gain is the money that came.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from services.cash_application.domain.matching.case import Case
+from services.cash_application.domain.matching.combinations import search
+from services.cash_application.domain.matching.model import CREDIT, DEBIT, Application, ItemView, Reason
+
+EXACT_KINDS = frozenset({"exact", "instalment", "discount", "bank_charge", "discount_and_charge"})
+INSTALMENTS_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How the money goes on the items. `reason` is set when it must not be posted (then it is what could be)."""
+
+    kind: str
+    applications: tuple[Application, ...]
+    left_minor: int = 0
+    gain_minor: int = 0
+    flags: tuple[str, ...] = ()
+    reason: Reason | None = None
+
+    @property
+    def explains_amount(self) -> bool:
+        """The payment equals the open sum of the items (after earned discount, before a stated bank charge)."""
+        return self.kind in EXACT_KINDS
+
+
+def application(item: ItemView, cash_minor: int, **relief: int) -> Application:
+    """Relief of an item in the state in which it was seen."""
+    return Application(
+        item.item_id,
+        item.document_id,
+        item.account_id,
+        item.side,
+        item.version,
+        item.posting_hash,
+        cash_minor=cash_minor,
+        **relief,
+    )
+
+
+def settle(case: Case, items: Sequence[ItemView]) -> Settlement:
+    """Settlement of open items in the payment's currency that the payer names together. `items` is not empty."""
+    total = sum(item.signed_minor for item in items)
+    short = total - case.available_minor
+    if total <= 0:
+        return Settlement("credits_exceed", (), case.available_minor, reason=Reason.DESIGNATION_INCONSISTENT)
+    return (
+        _exact(case, items, short)
+        or _some_instalments(case, items)
+        or (_over(case, items, -short) if short < 0 else None)
+        or _small_difference(case, items, short)
+        or _short(case, items, short)
+    )
+
+
+def _exact(case: Case, items: Sequence[ItemView], short: int) -> Settlement | None:
+    """The amount is explained to the last unit."""
+    charges = case.payment.charges_minor
+    if short == 0:
+        return Settlement("exact", tuple(application(i, i.remaining_minor) for i in items))
+    if short < 0:
+        return None
+    if discounted := _discounts_for(case, items, short):
+        return Settlement("discount", _with_discounts(items, discounted))
+    if charges and short == charges:
+        return _with_charge("bank_charge", tuple(application(i, i.remaining_minor) for i in items), charges)
+    if charges and short > charges and (discounted := _discounts_for(case, items, short - charges)):
+        return _with_charge("discount_and_charge", _with_discounts(items, discounted), charges)
+    return None
+
+
+def _discounts_for(case: Case, items: Sequence[ItemView], short: int) -> dict[str, int]:
+    """The earned discounts that add up to what is missing: all of them, or the only set of up to four; else none."""
+    earned = {i.item_id: d for i in items if (d := case.earned_discount_minor(i))}
+    if not earned or sum(earned.values()) == short:
+        return earned
+    names = list(earned)
+    hits = search([earned[name] for name in names], short, 4, 2)
+    return {names[i]: earned[names[i]] for i in hits[0]} if len(hits) == 1 else {}
+
+
+def _with_discounts(items: Iterable[ItemView], discounts: dict[str, int]) -> tuple[Application, ...]:
+    taken = [(item, discounts.get(item.item_id, 0)) for item in items]
+    return tuple(application(i, i.remaining_minor - minor, discount_minor=minor) for i, minor in taken)
+
+
+def _with_charge(kind: str, applications: tuple[Application, ...], charge_minor: int) -> Settlement | None:
+    """Books the bank's charge on the debit with the most cash; none can bear it if it is not below that cash."""
+    return _on_largest(kind, applications, "bank_charge_minor", charge_minor)
+
+
+def _on_largest(kind: str, applications: tuple[Application, ...], relief: str, minor: int) -> Settlement | None:
+    debits = [a for a in applications if a.side == DEBIT]
+    largest = max(debits, key=lambda a: (a.cash_minor, a.item_id))
+    if largest.cash_minor <= minor:
+        return None
+    bearing = replace(largest, cash_minor=largest.cash_minor - minor, **{relief: minor})
+    return Settlement(kind, tuple(bearing if a is largest else a for a in applications))
+
+
+def _some_instalments(case: Case, items: Sequence[ItemView]) -> Settlement | None:
+    """A document in instalments is named as a whole: the only set of its items that touches every named document."""
+    documents = {item.document_id for item in items}
+    if len(documents) == len(items) or any(item.side == CREDIT for item in items):
+        return None
+    hits = search([i.remaining_minor for i in items], case.available_minor, INSTALMENTS_MAX, 20)
+    whole = [hit for hit in hits if {items[i].document_id for i in hit} == documents]
+    if not whole or (len(whole) > 1 and len(documents) > 1):
+        return None
+    return Settlement("instalment", tuple(application(items[i], items[i].remaining_minor) for i in whole[0]))
+
+
+def _over(case: Case, items: Sequence[ItemView], over: int) -> Settlement:
+    paid = tuple(application(i, i.remaining_minor) for i in items)
+    covered = case.policy.over_tolerance_for(case.payment.currency).covers(over, case.available_minor - over)
+    if covered and case.closing:
+        return Settlement("small_gain", paid, 0, over)
+    reason = Reason.WAITS_FOR_CLOSE if covered else None
+    return Settlement("overpaid", paid, over, reason=reason)
+
+
+def _small_difference(case: Case, items: Sequence[ItemView], short: int) -> Settlement | None:
+    """What is missing, with or without all earned discounts, is within tolerance: posts at the day's close only."""
+    tolerance = case.policy.tolerance_for(case.payment.currency)
+    total = case.available_minor + short
+    earned = {i.item_id: d for i in items if (d := case.earned_discount_minor(i))}
+    for discounts in ({}, earned) if earned else ({},):
+        missing = short - sum(discounts.values())
+        if tolerance.covers(missing, total):
+            booked = _on_largest(
+                "small_difference", _with_discounts(items, discounts), "small_difference_minor", missing
+            )
+            waits = "small_difference" in case.policy.closing_only and not case.closing
+            return replace(booked, reason=Reason.WAITS_FOR_CLOSE) if booked and waits else booked
+    return None
+
+
+def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
+    """Less than is open: a part of one document, by policy; over several documents nobody said which is short."""
+    one = len({item.document_id for item in items if item.side == DEBIT}) == 1
+    flags = ("SHORT",)
+    if any(short == d.amount_minor for item in items for d in item.discounts):
+        flags += ("DISC_UNEARNED",)
+    kind = "partial" if one else "oldest_first"
+    part = Settlement(kind, fill(items, case.available_minor), flags=flags)
+    if one:
+        return part if case.policy.short == "partial" else replace(part, reason=Reason.SHORT_UNALLOCATED)
+    if case.policy.short_several == "suggest":
+        return replace(part, reason=Reason.SHORT_UNALLOCATED)
+    waits = "oldest_first" in case.policy.closing_only and not case.closing
+    return replace(part, reason=Reason.WAITS_FOR_CLOSE) if waits else part
+
+
+def fill(items: Sequence[ItemView], available_minor: int) -> tuple[Application, ...]:
+    """All credits, then the debits in the order given until the money is used up."""
+    filled = [application(i, i.remaining_minor) for i in items if i.side == CREDIT]
+    rest = available_minor + sum(a.cash_minor for a in filled)
+    for item in items:
+        if item.side == DEBIT and rest > 0:
+            filled.append(application(item, min(rest, item.remaining_minor)))
+            rest -= filled[-1].cash_minor
+    return tuple(filled)

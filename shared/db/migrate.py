@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, create_engine, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,8 +70,8 @@ def _head(service: str) -> str | None:
     return ScriptDirectory.from_config(config_of(service)).get_current_head()
 
 
-def revision(sync_dsn: str, service: str, message: str) -> None:
-    """Write the next migration of `service` by comparing the database at `sync_dsn` with tables.py."""
-    engine = create_engine(sync_dsn)
-    with engine.begin() as connection:
-        command.revision(config_of(service, connection), message=message, autogenerate=True)
+async def revision(dsn: str, service: str, message: str) -> None:
+    """Write the next migration of `service` by comparing the database at `dsn` with tables.py."""
+    await _run(
+        dsn, lambda connection: command.revision(config_of(service, connection), message=message, autogenerate=True)
+    )

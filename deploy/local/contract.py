@@ -41,7 +41,11 @@ def _events() -> dict[str, str]:
 
 def _migrations() -> dict[str, str]:
     files = (REPOSITORY / "services").glob("*/migrations/versions/*.py")
-    return {f"migration:{file.parents[2].name}/{file.name}": _hash(file.read_bytes()) for file in sorted(files)}
+    return {
+        f"migration:{file.parents[2].name}/{file.name}": _hash(file.read_bytes())
+        for file in sorted(files)
+        if file.name[0] != "_"
+    }
 
 
 def _hash(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """The whole stack as an object: servers, topics, databases, sample outside world, services; each a process of ours.
 
-Invariant: what `start` began, `stop` ends, in reverse order and within a bound, also when `start` failed half-way or was
-interrupted. All processes are started on the main thread (see processes.spawn).
+Invariant: what `start` began, `stop` ends, in reverse order and within a bound, also when `start` failed half-way or
+was interrupted. All processes are started on the main thread (see processes.spawn).
 """
 
 import asyncio

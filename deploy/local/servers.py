@@ -1,6 +1,6 @@
 """The two servers of a stack, Kafka and PostgreSQL: ours, or existing ones that the environment names.
 
-KAFKA_BOOTSTRAP_SERVERS names a broker; RECOUP_POSTGRES_DSN a superuser of a server in which databases and roles are made;
+KAFKA_BOOTSTRAP_SERVERS names a broker; RECOUP_POSTGRES_DSN a superuser of a server where databases and roles are made;
 RECOUP_<SERVICE>_DSN the database of one service, used as it is.
 """
 

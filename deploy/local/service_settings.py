@@ -60,6 +60,20 @@ def outside_programs(info: StackInfo) -> dict[str, tuple[str, list[str]]]:
     }
 
 
+def of_audit(info: StackInfo, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Every store, the log and the original files, for the auditor."""
+    stores = {f"RECOUP_{service.upper()}_DSN": address.dsn for service, address in info.databases.items()}
+    return (
+        of_process(environment)
+        | stores
+        | {
+            "KAFKA_BOOTSTRAP_SERVERS": info.kafka_bootstrap,
+            "RECOUP_BLOB_DIR": str(info.blob_dir),
+            "RECOUP_LOCAL_DIR": str(info.local_dir),
+        }
+    )
+
+
 def of_process(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What every Python process of the stack gets: a clean environment, unbuffered output, few memory arenas."""
     passed = {name: environment[name] for name in _PASSED_ON if name in environment}

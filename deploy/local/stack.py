@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.local import state
+from deploy.local import state, tools
 from deploy.local.errors import StackError
 from deploy.local.modules import exists
 from deploy.local.paths import REPOSITORY, cache_dir, local_dir
@@ -107,6 +107,27 @@ def clean(cache: Annotated[bool, typer.Option(help="remove the downloads too")] 
         _remove_data(local, keep=set() if cache else {cache_dir()})
         lock.release()
         print(f"Removed the data in {local}.")
+
+
+@commands.command()
+def redrive(service: Annotated[str, typer.Argument()] = "") -> None:
+    """Run the parked events of a service again, in order, through its normal handler."""
+    with _errors():
+        tools.redrive(service)
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def audit(context: typer.Context) -> None:
+    """Prove the books of the running stack; non-zero when a cent is missing."""
+    with _errors():
+        tools.audit(context.args)
+
+
+@commands.command()
+def migration(service: Annotated[str, typer.Argument()] = "", message: Annotated[str, typer.Argument()] = "") -> None:
+    """Write the next migration of a service by comparing its tables with its migrations."""
+    with _errors():
+        print(tools.migration(service, message))
 
 
 def _remove_data(local: Path, keep: set[Path]) -> None:

@@ -141,8 +141,8 @@ on conflict (number) do update set
 returning number, "left", type, company, bodies
 """
 SET_CLOCK = """
-insert into business_clock (only, at, number, reach) values (true, $1, $2, $3)
-on conflict (only) do update set at = excluded.at, number = excluded.number, reach = excluded.reach,
+insert into business_clock (singleton, at, number, reach) values (true, $1, $2, $3)
+on conflict (singleton) do update set at = excluded.at, number = excluded.number, reach = excluded.reach,
     complete_at = clock_timestamp()
 where business_clock.number < excluded.number
 """
@@ -172,14 +172,14 @@ where state = 'written' and type = 'day.closed' group by company
 MOMENT = """
 select (select version from control_version) as version, c.at, c.number, c.reach, c.complete_at,
        (select jsonb_object_agg(company, closed_on) from closed_day) as closed
-from (select true as only) o left join business_clock c on c.only
+from (select true as singleton) o left join business_clock c on c.singleton
 """
 COMPANIES = "select company, body from company_config order by company"
 POLICIES = "select company, name, version, sha256, effective_on, content from policy_version order by 1, 2, 5, 3"
 RATES = 'select company, pair, "on", rate from rate order by 1, 2, 3'
 BUMP_CONTROL = """
-insert into control_version (only, version) values (true, 1)
-on conflict (only) do update set version = control_version.version + 1
+insert into control_version (singleton, version) values (true, 1)
+on conflict (singleton) do update set version = control_version.version + 1
 """
 SAVE_COMPANIES = """
 insert into company_config (company, body) select * from unnest($1::text[], $2::jsonb[]) order by 1

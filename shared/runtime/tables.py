@@ -130,7 +130,7 @@ def _marker_tables(metadata: sa.MetaData) -> None:
     sa.Table(
         "business_clock",
         metadata,
-        sa.Column("only", sa.Boolean, sa.CheckConstraint("only"), primary_key=True),
+        sa.Column("singleton", sa.Boolean, sa.CheckConstraint("singleton"), primary_key=True),
         _instant("at"),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("reach", JSONB, nullable=False),
@@ -149,7 +149,7 @@ def _control_tables(metadata: sa.MetaData) -> None:
     sa.Table(
         "control_version",
         metadata,
-        sa.Column("only", sa.Boolean, sa.CheckConstraint("only"), primary_key=True),
+        sa.Column("singleton", sa.Boolean, sa.CheckConstraint("singleton"), primary_key=True),
         sa.Column("version", sa.BigInteger, nullable=False),
     )
     sa.Table(

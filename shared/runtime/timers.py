@@ -37,8 +37,10 @@ async def write(db: asyncpg.Connection, effects: Effects) -> None:
         )
 
 
-async def claim(db: asyncpg.Connection, wall_now: datetime, business_now: datetime | None) -> list[asyncpg.Record]:
-    return await db.fetch(sql.CLAIM_TIMERS, wall_now, business_now or NEVER, CLAIM_MAX)
+async def claim(
+    db: asyncpg.Connection, wall_now: datetime, business_now: datetime | None, limit: int = CLAIM_MAX
+) -> list[asyncpg.Record]:
+    return await db.fetch(sql.CLAIM_TIMERS, wall_now, business_now or NEVER, limit)
 
 
 def events_of(service: str, rows: Sequence[asyncpg.Record], today: dict[str, date | None]) -> list[Event]:

@@ -1,0 +1,294 @@
+"""A service's process: settings, pools, loops by role, HTTP server, signals. Wiring only, no rules.
+
+On SIGTERM or Ctrl-C: readiness off, no new work, the batch in hand ends, the relay drains, everything stops in time.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+import typer
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.blob import BlobStore
+from shared.bus.kafka import KafkaSink, KafkaSource
+from shared.bus.port import Sink, Source
+from shared.clock import WallClock
+from shared.db.migrate import head_reached, upgrade
+from shared.db.pool import create_engine, create_pool
+from shared.errors import Stop
+from shared.events.catalogue import READS
+from shared.http import make_app
+from shared.logs import configure
+from shared.runtime import dead_letters, loops
+from shared.runtime.effects import Handler
+from shared.runtime.guard import InstanceGuard
+from shared.runtime.progress import router as progress_router
+from shared.runtime.transaction import Unit
+from shared.settings import Role, ServiceSettings
+
+STOP_TIMEOUT_S = 20.0
+Background = Callable[["Runtime", asyncio.Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop of a service's own, run by processes of `role` until its event is set."""
+
+    run: Background
+    role: Role = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a service consists of. `app_options` go to shared.http.make_app."""
+
+    name: str
+    handler: Handler
+    routers: Sequence[APIRouter] = ()
+    loops: Sequence[Loop] = ()
+    version: str = "0.1.0"
+    app_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything that API routes and loops of one process share."""
+
+    service: str
+    settings: ServiceSettings
+    handler: Handler
+    unit: Unit
+    pool: asyncpg.Pool
+    engine: AsyncEngine
+    blobs: BlobStore
+    clock: WallClock
+    log: structlog.stdlib.BoundLogger
+    guard: InstanceGuard
+    source: Source | None = None
+    sink: Sink | None = None
+    relay_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    timers_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    no_new_work: asyncio.Event = field(default_factory=asyncio.Event)
+    relay_stop: asyncio.Event = field(default_factory=asyncio.Event)
+    failing: dict[str, str] = field(default_factory=dict)
+
+    async def ready(self) -> dict[str, bool | str]:
+        """Named checks for readiness: True, or what is wrong."""
+        checks: dict[str, bool | str] = {"accepting": "stopping" if self.no_new_work.is_set() else True}
+        try:
+            async with asyncio.timeout(2), self.pool.acquire() as db:
+                await db.fetchval("select 1")
+            checks["database"] = True
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+            checks["database"] = f"does not answer: {problem or type(problem).__name__}"
+        if self.source is not None:
+            checks["partitions"] = bool(self.source.assigned()) or "no partition assigned yet"
+        return checks | {f"loop {name}": error for name, error in self.failing.items()}
+
+
+def get_runtime(request: Request) -> Runtime:
+    """FastAPI dependency: the runtime of this process."""
+    return request.app.state.runtime
+
+
+async def open_runtime(service: Service, settings: ServiceSettings) -> Runtime:
+    """Pools and stores of a process; no loop runs yet."""
+    log = configure(service.name, settings.log_level)
+    pool = await create_pool(settings.dsn(), application=f"{service.name}-{settings.instance}")
+    return Runtime(
+        service=service.name,
+        settings=settings,
+        handler=service.handler,
+        unit=Unit(service.name, service.handler),
+        pool=pool,
+        engine=create_engine(settings.dsn(), application=f"{service.name}-{settings.instance}"),
+        blobs=BlobStore(Path(settings.blob_dir)),
+        clock=WallClock(),
+        log=log,
+        guard=InstanceGuard(settings.dsn(), f"{service.name}-{settings.instance}"),
+    )
+
+
+async def close_runtime(runtime: Runtime) -> None:
+    await runtime.guard.release()
+    await runtime.engine.dispose()
+    try:
+        async with asyncio.timeout(5):
+            await runtime.pool.close()
+    except TimeoutError:
+        runtime.pool.terminate()
+
+
+def create_app(service: Service, runtime: Runtime) -> FastAPI:
+    """The API of the service, bound to its runtime."""
+    app = make_app(
+        service.name,
+        service.version,
+        routers=[progress_router, *service.routers],
+        ready=runtime.ready,
+        **service.app_options,
+    )
+    app.state.runtime = runtime
+    return app
+
+
+async def serve(service: Service, settings: ServiceSettings) -> int:
+    """Run until a signal or a fatal failure. Returns the exit code."""
+    if not await head_reached(settings.owner_dsn(), service.name):
+        raise Stop(f"the store of {service.name} is not at the newest schema; run `migrate` first")
+    runtime = await open_runtime(service, settings)
+    stop_on_signals(runtime)
+    try:
+        return await _run(service, settings, runtime)
+    finally:
+        await close_runtime(runtime)
+
+
+async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) -> int:
+    working = await _working_loops(service, settings, runtime)
+    ending: list[Awaitable[None]] = []
+    server = None
+    if settings.has("api"):
+        server = _QuietServer(
+            uvicorn.Config(
+                create_app(service, runtime),
+                host=settings.http_host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+                lifespan="off",
+            )
+        )
+        ending.append(server.serve())
+    if settings.has("relay") and READS is not None:
+        runtime.sink = KafkaSink(settings.kafka_bootstrap, f"{service.name}-{settings.instance}")
+        ending.append(loops.run_relay(runtime, runtime.sink))
+    failures: list[BaseException] = []
+    tasks = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in working]
+    tail = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in ending]
+    await runtime.no_new_work.wait()
+    await _finish(tasks, settings.drain_timeout_s)
+    if server is not None:
+        server.should_exit = True
+    runtime.relay_stop.set()
+    await _finish(tail, STOP_TIMEOUT_S)
+    for failure in failures:
+        runtime.log.error("stopped", error=str(failure) or type(failure).__name__, kind=type(failure).__name__)
+    return 1 if failures else 0
+
+
+async def _working_loops(service: Service, settings: ServiceSettings, runtime: Runtime) -> list[Awaitable[None]]:
+    jobs: list[Awaitable[None]] = []
+    if settings.has("worker") and READS[service.name]:
+        instance = f"{service.name}-{settings.instance}"
+        await runtime.guard.hold()
+        runtime.source = KafkaSource(settings.kafka_bootstrap, service.name, READS[service.name], instance)
+        jobs.append(loops.run_consumer(runtime, runtime.source))
+    if settings.has("timers"):
+        jobs.append(loops.run_timers(runtime))
+    jobs.append(loops.run_gauges(runtime, runtime.source))
+    jobs.extend(loop.run(runtime, runtime.no_new_work) for loop in service.loops if settings.has(loop.role))
+    return jobs
+
+
+async def _watched(runtime: Runtime, job: Awaitable[None], failures: list[BaseException]) -> None:
+    """A loop that fails for good takes the process down, with its reason."""
+    try:
+        await job
+    except Exception as failure:
+        runtime.log.exception("loop_failed", error=str(failure))
+        failures.append(failure)
+    finally:
+        runtime.no_new_work.set()
+
+
+async def _finish(tasks: Sequence[asyncio.Task], timeout_s: float) -> None:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=timeout_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+
+
+def stop_on_signals(runtime: Runtime) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, runtime.no_new_work.set)
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # noqa: ANN201
+        yield
+
+
+def cli(build: Callable[[Any], Service], settings_type: type[ServiceSettings]) -> typer.Typer:
+    """The commands that every service has; a service adds its own to the result."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+    @app.command("serve")
+    def serve_command() -> None:
+        """Run the service with the role in RECOUP_ROLE."""
+        settings = settings_type()
+        raise typer.Exit(_guarded(lambda: serve(build(settings), settings)))
+
+    @app.command("migrate")
+    def migrate_command() -> None:
+        """Bring the store to the newest schema."""
+        settings = settings_type()
+        raise typer.Exit(_guarded(lambda: _migrate(build(settings).name, settings)))
+
+    @app.command("redrive")
+    def redrive_command() -> None:
+        """Run parked events again, key by key, in order."""
+        settings = settings_type()
+        raise typer.Exit(_guarded(lambda: _redrive(build(settings), settings)))
+
+    @app.command("config")
+    def config_command() -> None:
+        """Print the effective settings; secrets are hidden."""
+        typer.echo(settings_type().model_dump_json(indent=2))
+
+    return app
+
+
+def _guarded(work: Callable[[], Awaitable[int]]) -> int:
+    try:
+        return asyncio.run(work())
+    except Stop as stop:
+        typer.echo(f"stopped: {stop}", err=True)
+        return 1
+
+
+async def _migrate(name: str, settings: ServiceSettings) -> int:
+    await upgrade(settings.owner_dsn(), name)
+    return 0
+
+
+async def _redrive(service: Service, settings: ServiceSettings) -> int:
+    runtime = await open_runtime(service, settings)
+    try:
+        results = await dead_letters.redrive(runtime.pool, runtime.unit)
+    finally:
+        await close_runtime(runtime)
+    for key, result in results.items():
+        typer.echo(f"{key}: {result}")
+    typer.echo(f"{sum(r == 'done' for r in results.values())} of {len(results)} parked keys are free again")
+    return 0 if all(result == "done" for result in results.values()) else 1
+
+
+def main(build: Callable[[Any], Service], settings_type: type[ServiceSettings]) -> None:
+    cli(build, settings_type)()

@@ -1,0 +1,297 @@
+"""The loops of a process: consumer, relay, timers. Each step is also callable alone, for scenarios and simulation.
+
+Transient failures are tried again in place with backoff; anything else stops the process with its reason.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from shared import metrics
+from shared.bus.port import Partition, Sink, Source
+from shared.events.codec import Event
+from shared.runtime import failpoints, markers, timers
+from shared.runtime import statements as sql
+from shared.runtime.day import second_phase, work_event
+from shared.runtime.effects import DayWork
+from shared.runtime.relay import relay_once
+from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, read, take_with_care
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+FETCH_TIMEOUT_S = 0.2
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
+CONFIGURATION_WAIT_S = 0.2
+RELAY_BUSY_S, RELAY_IDLE_S = 0.005, 0.1
+TIMERS_IDLE_S = 0.1
+GAUGES_EVERY_S = 5.0
+
+
+async def load_positions(runtime: "Runtime", partitions: list[Partition]) -> dict[Partition, int]:
+    """Cursors of the store; a partition seen for the first time starts at 0."""
+    async with runtime.pool.acquire() as db:
+        rows = await db.fetch(sql.LOAD_CURSORS, [p.topic for p in partitions], [p.number for p in partitions])
+    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def consume_once(runtime: "Runtime", source: Source, timeout_s: float = FETCH_TIMEOUT_S) -> int:
+    """Fetch and take one batch. Returns the number of records taken; raises transient failures for the loop."""
+    fetched = await source.fetch(runtime.settings.batch_records, timeout_s)
+    if not fetched:
+        return 0
+    batch = read(fetched, runtime.service)
+    metrics.BATCH.observe(len(batch))
+    started = time.monotonic()
+    try:
+        outcome = await take_with_care(runtime.pool, runtime.unit, batch)
+    except Stale:
+        await source.seek(await load_positions(runtime, sorted(source.assigned())))
+        return 0
+    except NotConfigured:
+        await source.seek({lane: records[0].offset for lane, records in fetched.items()})
+        await asyncio.sleep(CONFIGURATION_WAIT_S)
+        return 0
+    except BaseException:
+        await source.seek({lane: records[0].offset for lane, records in fetched.items()})
+        raise
+    metrics.TRANSACTION.observe(time.monotonic() - started)
+    metrics.FACTS.inc(outcome.facts)
+    metrics.EMITTED.inc(outcome.emitted)
+    runtime.relay_wanted.set()
+    runtime.timers_wanted.set()
+    if outcome.parked:
+        runtime.log.error("parked", records=outcome.parked)
+    if outcome.waiting:
+        await source.seek(outcome.waiting)
+        await asyncio.sleep(CONFIGURATION_WAIT_S)
+    await failpoints.hit("consumer.taken")
+    await source.commit({p: r[-1].offset + 1 for p, r in fetched.items() if p not in outcome.waiting})
+    return len(batch)
+
+
+async def timers_once(runtime: "Runtime") -> int:
+    """Fire what is due: one part of a closed day first, then ordinary timers, then markers that are ready."""
+    done = await day_part_once(runtime)
+    done += await due_once(runtime)
+    while await markers.forward_once(runtime.pool, runtime.service, runtime.handler):
+        runtime.relay_wanted.set()
+        done += 1
+    return done
+
+
+async def day_part_once(runtime: "Runtime") -> int:
+    """Do one part of a closed day in a transaction of its own; the last part opens phase 2 or frees the marker."""
+    async with runtime.pool.acquire() as db, db.transaction():
+        rows = await db.fetch(sql.CLAIM_DAY_PART)
+        if not rows:
+            return 0
+        row = rows[0]
+        work = DayWork.model_validate(row["payload"])
+        await db.execute(sql.LOCK_SHARED)
+        await apply(db, runtime.unit, [work_event(runtime.service, work, row["envelope"])])
+        if await db.fetchval(sql.FINISH_PART, work.number) == 0:
+            again = work.phase == 1 and runtime.handler.day_phase2
+            if again:
+                await markers.add_day_parts(db, [second_phase(runtime.service, work, row["envelope"])])
+            state = "working" if again else "ready"
+            await db.execute(sql.SET_MARKER_STATES, [work.number], [state], [1 if again else 0])
+    runtime.relay_wanted.set()
+    return 1
+
+
+async def due_once(runtime: "Runtime") -> int:
+    """Fire due timers together; when that fails, one by one, and the culprit is put back with its error."""
+    try:
+        return await _fire(runtime, None)
+    except TRANSIENT:
+        raise
+    except Exception as problem:  # sorted out below, one timer at a time
+        runtime.log.warning("timers_one_by_one", error=str(problem))
+    fired = 0
+    while await _fire(runtime, 1):
+        fired += 1
+    return fired
+
+
+async def _fire(runtime: "Runtime", limit: int | None) -> int:
+    now = runtime.clock.now()
+    async with runtime.pool.acquire() as db, db.transaction():
+        await db.execute(sql.LOCK_SHARED)
+        moment = await runtime.unit.control.moment(db)
+        rows = await timers.claim(db, now, moment.now, limit or timers.CLAIM_MAX)
+        if not rows:
+            return 0
+        today = {company: moment.business_date(company) for company in moment.companies}
+        events = timers.events_of(runtime.service, rows, today)
+        if limit is None:
+            await apply(db, runtime.unit, events, moment)
+        else:
+            await _fire_alone(runtime, db, events, rows[0], now)
+    metrics.TIMERS_FIRED.inc(len(rows))
+    runtime.relay_wanted.set()
+    return len(rows)
+
+
+async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> None:  # noqa: ANN001
+    try:
+        async with db.transaction():
+            await apply(db, runtime.unit, events)
+    except TRANSIENT:
+        raise
+    except Exception as problem:  # kept beside the timer, shown by metrics and log
+        runtime.unit.control.forget()
+        metrics.TIMERS_FAILED.inc()
+        runtime.log.error("timer_failed", kind=row["kind"], key=row["key"], error=str(problem))
+        await timers.put_back(db, row, now, f"{type(problem).__name__}: {problem}")
+
+
+async def relay_step(runtime: "Runtime", sink: Sink) -> int:
+    sent = await relay_once(runtime.pool, sink)
+    metrics.RELAYED.inc(sent)
+    return sent
+
+
+async def run_consumer(runtime: "Runtime", source: Source) -> None:
+    async def load(partitions) -> dict[Partition, int]:  # noqa: ANN001
+        return await load_positions(runtime, list(partitions))
+
+    await patiently(runtime, "consumer.start", lambda: _started(source.start(load)))
+    try:
+        await forever(runtime, "consumer", lambda: consume_once(runtime, source))
+    finally:
+        await source.stop()
+
+
+async def _started(starting: Awaitable[None]) -> int:
+    await starting
+    return 1
+
+
+async def run_relay(runtime: "Runtime", sink: Sink) -> None:
+    await patiently(runtime, "relay.start", lambda: _started(sink.start()))
+
+    async def step() -> int:
+        sent = await relay_step(runtime, sink)
+        if not sent:
+            await _wait(runtime.relay_wanted, RELAY_IDLE_S)
+        return sent
+
+    try:
+        await forever(runtime, "relay", step, until=runtime.relay_stop)
+        await _drain(runtime, sink)
+    finally:
+        await sink.stop()
+
+
+async def _drain(runtime: "Runtime", sink: Sink) -> None:
+    """After the last transaction of this process, what it wrote goes out as far as the budget allows."""
+    try:
+        async with asyncio.timeout(runtime.settings.drain_timeout_s / 2):
+            while await relay_step(runtime, sink):
+                pass
+    except TRANSIENT as problem:
+        runtime.log.warning("relay_not_drained", error=str(problem), what="the rows stay in the outbox")
+
+
+async def run_timers(runtime: "Runtime") -> None:
+    async def step() -> int:
+        done = await timers_once(runtime)
+        if not done:
+            await _wait(runtime.timers_wanted, TIMERS_IDLE_S)
+        return done
+
+    await forever(runtime, "timers", step)
+
+
+async def _wait(wanted: asyncio.Event, timeout_s: float) -> None:
+    """Until work is announced in this process, at most `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await wanted.wait()
+    except TimeoutError:
+        return
+    finally:
+        wanted.clear()
+
+
+async def forever(
+    runtime: "Runtime",
+    name: str,
+    step: Callable[[], Awaitable[int]],
+    *,
+    until: asyncio.Event | None = None,
+    pause_s: float = 0.0,
+) -> None:
+    """Run `step` until no new work is wanted. Transient failures back off; the last failure is shown by readiness."""
+    until = until or runtime.no_new_work
+    delay_s = BACKOFF_FIRST_S
+    while not until.is_set():
+        try:
+            await step()
+        except TRANSIENT as problem:
+            runtime.unit.control.forget()
+            runtime.failing[name] = f"{type(problem).__name__}: {problem}"
+            metrics.RETRIES.labels(name).inc()
+            runtime.log.warning("transient", loop=name, error=str(problem) or type(problem).__name__, retry_in_s=delay_s)
+            await _sleep(until, delay_s)
+            delay_s = min(delay_s * 2, BACKOFF_MAX_S)
+            continue
+        runtime.failing.pop(name, None)
+        delay_s = BACKOFF_FIRST_S
+        await _sleep(until, pause_s)
+
+
+async def patiently(runtime: "Runtime", name: str, step: Callable[[], Awaitable[int]]) -> None:
+    """Run `step` once, trying again while it fails transiently and the process is wanted."""
+    finished = asyncio.Event()
+
+    async def once() -> int:
+        result = await step()
+        finished.set()
+        return result
+
+    delay_s = BACKOFF_FIRST_S
+    while not finished.is_set() and not runtime.no_new_work.is_set():
+        try:
+            await once()
+        except TRANSIENT as problem:
+            runtime.failing[name] = str(problem) or type(problem).__name__
+            await _sleep(runtime.no_new_work, delay_s)
+            delay_s = min(delay_s * 2, BACKOFF_MAX_S)
+    runtime.failing.pop(name, None)
+
+
+async def _sleep(until: asyncio.Event, timeout_s: float) -> None:
+    if timeout_s <= 0:
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            await until.wait()
+    except TimeoutError:
+        return
+
+
+async def run_gauges(runtime: "Runtime", source: Source | None) -> None:
+    """Lag, outbox age, parked keys and marker age, every few seconds."""
+
+    async def step() -> int:
+        async with runtime.pool.acquire() as db:
+            outbox = await db.fetchrow(sql.OUTBOX_AGE)
+            parked = await db.fetch(sql.PARKED_ALL)
+            moment = await db.fetchrow(sql.MOMENT)
+        metrics.OUTBOX_AGE.set(outbox["age_s"])
+        metrics.OUTBOX_ROWS.set(outbox["rows"])
+        metrics.PARKED_KEYS.set(len(parked))
+        if moment["complete_at"] is not None:
+            metrics.MARKER_AGE.set((runtime.clock.now() - moment["complete_at"]).total_seconds())
+        await runtime.guard.check()
+        lag: dict[str, int] = {}
+        for partition, behind in (source.lag() if source else {}).items():
+            lag[partition.topic] = lag.get(partition.topic, 0) + behind
+        for topic, behind in lag.items():
+            metrics.LAG.labels(topic).set(behind)
+        return 0
+
+    await forever(runtime, "gauges", step, pause_s=GAUGES_EVERY_S)

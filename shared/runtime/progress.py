@@ -1,0 +1,65 @@
+"""What every service answers about its own progress: clock, closed days, parked keys. For feeders and operators."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+
+from shared.auth import Principal, require
+from shared.runtime import statements as sql
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+router = APIRouter(prefix="/v1/runtime", tags=["runtime"])
+
+
+class Progress(BaseModel):
+    """`number` and `tick_at`: last tick complete here. `written_on`: per company the last day whose work is done and
+    whose marker was written; `outbox_rows`: events not yet acknowledged by the bus."""
+
+    tick_at: datetime | None
+    number: int
+    closed_on: dict[str, date]
+    written_on: dict[str, date]
+    outbox_rows: int
+    parked_keys: int
+
+
+class ParkedKey(BaseModel):
+    key: str
+    company: str
+    account_id: str | None
+    error: str
+
+
+def _runtime(request: Request) -> "Runtime":
+    return request.app.state.runtime
+
+
+@router.get("/progress")
+async def progress(request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]) -> Progress:
+    """How far this service has come."""
+    companies = principal.companies
+    async with _runtime(request).pool.acquire() as db:
+        moment = await db.fetchrow(sql.MOMENT)
+        written = await db.fetch(sql.LAST_WRITTEN)
+        outbox = await db.fetchrow(sql.OUTBOX_AGE)
+        parked = await db.fetch(sql.PARKED_ALL)
+    return Progress(
+        tick_at=moment["at"],
+        number=moment["number"] or 0,
+        closed_on={c: d for c, d in (moment["closed"] or {}).items() if c in companies},
+        written_on={row["company"]: row["closed_on"] for row in written if row["company"] in companies},
+        outbox_rows=outbox["rows"],
+        parked_keys=sum(row["company"] in companies for row in parked),
+    )
+
+
+@router.get("/parked")
+async def parked_keys(request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]) -> list[ParkedKey]:
+    """Keys whose events could not be digested, oldest first, at most 1,000."""
+    async with _runtime(request).pool.acquire() as db:
+        rows = await db.fetch(sql.PARKED_ALL)
+    return [ParkedKey(**row) for row in rows if row["company"] in principal.companies]

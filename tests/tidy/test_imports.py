@@ -1,0 +1,92 @@
+"""Who may import whom: services share events only, domain code is pure, one file speaks to Kafka."""
+
+import pytest
+
+from tests.tidy.source import Source, imports, sources
+
+SERVICES = ("ingest", "cash_application", "collections", "notifications", "reporting")
+IMPURE = (
+    "asyncio", "asyncpg", "aiokafka", "fastapi", "httpx", "sqlalchemy", "uvicorn", "structlog", "logging", "socket",
+    "time", "os", "subprocess", "threading", "aiosmtplib", "alembic", "shared.db", "shared.bus", "shared.logs",
+    "shared.clock", "shared.http", "shared.auth", "shared.settings", "shared.metrics", "shared.blob",
+)  # fmt: skip
+FORBIDDEN_BY_FILE = {
+    "handlers.py": ("asyncpg", "aiokafka", "fastapi", "httpx", "sqlalchemy"),
+    "store.py": ("aiokafka", "fastapi", "httpx", "shared.bus", "sqlalchemy"),
+    "queries.py": ("aiokafka", "fastapi", "httpx", "shared.bus"),
+    "api.py": ("aiokafka",),
+}
+
+
+def starts(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def offences(source: Source, forbidden: tuple[str, ...]) -> list[str]:
+    return [
+        f"{source.name}:{line} imports {module}"
+        for module, line in imports(source.tree)
+        if any(starts(module, prefix) for prefix in forbidden) and not source.allowed(line)
+    ]
+
+
+def test_no_service_imports_another() -> None:
+    found = []
+    for source in sources("services"):
+        own = source.path.parts[1]
+        others = tuple(f"services.{name}" for name in SERVICES if name != own)
+        found += offences(source, others)
+    assert found == []
+
+
+def test_shared_imports_no_service() -> None:
+    assert [o for source in sources("shared") for o in offences(source, ("services", "deploy", "audit", "sample"))] == []
+
+
+def test_audit_imports_neither_services_nor_shared() -> None:
+    assert [o for source in sources("audit") for o in offences(source, ("services", "shared"))] == []
+
+
+def test_the_sample_generator_knows_nothing_of_the_services() -> None:
+    assert [o for source in sources("sample") for o in offences(source, ("services", "shared", "deploy"))] == []
+
+
+def test_domain_code_is_pure() -> None:
+    found = []
+    for source in sources("services"):
+        if "domain" in source.path.parts:
+            found += offences(source, IMPURE)
+            found += [f"{source.name}: async code" for line in source.lines if line.lstrip().startswith(("async ", "await "))]
+    assert found == []
+
+
+@pytest.mark.parametrize("file", sorted(FORBIDDEN_BY_FILE))
+def test_each_room_of_a_service_keeps_to_its_imports(file: str) -> None:
+    rooms = (file, file.removesuffix(".py"))
+    found = []
+    for source in sources("services"):
+        if len(source.path.parts) > 2 and source.path.parts[2] in rooms:
+            found += offences(source, FORBIDDEN_BY_FILE[file])
+    assert found == []
+
+
+def test_only_the_kafka_adapter_and_the_topic_admin_import_aiokafka() -> None:
+    allowed = {"shared/bus/kafka.py", "shared/bus/admin.py"}
+    users = {s.name for s in sources("services", "shared") for m, _ in imports(s.tree) if starts(m, "aiokafka")}
+    assert users <= allowed
+
+
+def test_every_service_has_the_same_rooms() -> None:
+    rooms = {
+        "README.md", "main.py", "settings.py", "api.py", "schemas.py", "handlers.py", "store.py", "queries.py",
+        "tables.py", "migrations", "domain",
+    }  # fmt: skip
+    from tests.tidy.source import ROOT
+
+    missing = {}
+    for name in SERVICES:
+        present = {path.name for path in (ROOT / "services" / name).iterdir()}
+        present |= {f"{p}.py" for p in present}
+        if gone := rooms - present:
+            missing[name] = sorted(gone)
+    assert missing == {}

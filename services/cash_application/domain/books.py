@@ -14,7 +14,7 @@ from services.cash_application.domain.exchange import Exchange, Rate
 from services.cash_application.domain.items import Item, item_fact
 from services.cash_application.domain.journal import Kind, Ledger, Line, Origin, Posting
 from services.cash_application.domain.matching.keys import account_keys, lookup_keys
-from services.cash_application.domain.matching.model import AccountView
+from services.cash_application.domain.matching.model import AccountView, ReceiptView
 from services.cash_application.domain.rows import (
     Account,
     Applied,
@@ -115,7 +115,7 @@ class Books:
         self.refunds: dict[UUID, Refund] = {}
         self.disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = {}
         self.amount_items: dict[tuple[str, str, int], list[Item]] = {}
-        self.lookalikes: dict[tuple[str, str, int], list[Receipt]] = {}
+        self.lookalikes: dict[tuple[str, str, int], list[ReceiptView]] = {}
         self.written = Written()
         self.told: list[Told] = []
         self.cause: Cause

@@ -3,7 +3,7 @@
 Invariant: a case depends on its inputs as sets; the order in which candidates were loaded never shows.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from services.cash_application.domain.matching.folding import account_number, name_key
@@ -74,11 +74,9 @@ def due_order(item: ItemView) -> tuple[date, date, str, str, str]:
 
 def build_case(payment: PaymentView, candidates: Candidates, policy: Policy, closing: bool, on: date) -> Case:
     """Reads the payment against its candidates. Candidates of another company must not be among them (caller)."""
-    ordered = replace(
-        candidates,
-        items=tuple(sorted(candidates.items, key=due_order)),
-        accounts=tuple(sorted(candidates.accounts, key=lambda account: account.account_id)),
-    )
+    items = tuple(sorted(candidates.items, key=due_order))
+    accounts = tuple(sorted(candidates.accounts, key=lambda account: account.account_id))
+    ordered = Candidates(items, accounts, candidates.receipts)
     documents: dict[str, tuple[ItemView, ...]] = {}
     for item in ordered.items:
         documents[item.document_id] = (*documents.get(item.document_id, ()), item)

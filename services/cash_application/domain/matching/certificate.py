@@ -1,4 +1,4 @@
-"""The certificate of a decision: what was tried, what was seen, what was chosen, small enough to keep with each posting.
+"""The certificate of a decision: what was tried, what was seen, what was chosen, small enough for every posting.
 
 Invariant: at most BYTES_MAX bytes of JSON, and equal for equal inputs; the caller fills `snapshot` and nothing else.
 """
@@ -17,6 +17,7 @@ BYTES_MAX = 4096
 FORMAT = 1
 LOSERS_MAX = 5
 CHOSEN_KEPT = 10
+SMALL = 6
 
 
 def certify(
@@ -104,7 +105,8 @@ def _loser(suggestion: Suggestion) -> list[Any]:
 
 def _fitted(certificate: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what can be derived again until it fits: losers, evidence, then all but the first chosen items."""
-    if _size(certificate) <= BYTES_MAX:
+    entries = len(certificate["chosen"]) + sum(len(rung.get("evidence", ())) for rung in certificate["rungs"])
+    if (entries <= SMALL and not certificate["losers"]) or _size(certificate) <= BYTES_MAX:
         return certificate
     trimmed = {**certificate, "losers": [], "trimmed": True}
     if _size(trimmed) > BYTES_MAX:

@@ -28,6 +28,7 @@ def fold(text: str) -> str:
     return "".join(map(_fold_char, text))
 
 
+@lru_cache(maxsize=65536)
 def compact(text: str) -> str:
     """Folded letters and digits only: `re-2024/17` becomes `RE202417`."""
     return _NOT_ALNUM.sub("", fold(text))
@@ -40,6 +41,7 @@ def name_words(name: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in LEGAL_FORMS) or tuple(words)
 
 
+@lru_cache(maxsize=65536)
 def name_key(name: str | None) -> str:
     """Two names are the same name when their keys are equal: same words, any order, legal form left out."""
     return " ".join(sorted(name_words(name))) if name else ""

@@ -7,7 +7,12 @@ nothing, so a key too many costs time and a key too few costs a match.
 
 from services.cash_application.domain.matching.folding import account_number, name_key, name_words
 from services.cash_application.domain.matching.model import AccountView, ItemView, PaymentView
-from services.cash_application.domain.matching.numbers import LABELLED_MIN, number_parts, own_reference
+from services.cash_application.domain.matching.numbers import (
+    LABELLED_MIN,
+    number_parts,
+    own_reference,
+    printed_numbers,
+)
 from services.cash_application.domain.matching.references import fields_of, references_in
 from services.cash_application.domain.matching.scan import Scan, scan
 
@@ -26,11 +31,10 @@ def lookup_keys(item: ItemView) -> list[str]:
 def number_keys(number: str, payment_reference: str | None = None) -> list[str]:
     """Keys of a printed number and a payment reference, sorted."""
     keys: set[str] = set()
-    for printed in (number, payment_reference):
-        if reference := own_reference(printed):
-            keys.add(f"r:{reference}")
-        elif printed:
-            keys |= _printed_keys(printed)
+    if reference := own_reference(payment_reference):
+        keys.add(f"r:{reference}")
+    for printed in printed_numbers(number, payment_reference):
+        keys |= _printed_keys(printed)
     return sorted(keys)
 
 

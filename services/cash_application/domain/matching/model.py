@@ -101,7 +101,7 @@ class Discount:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An open (or settled: `remaining_minor` 0) item as loaded; `version` and `posting_hash` name the state decided on."""
+    """An open (or settled: `remaining_minor` 0) item; `version` and `posting_hash` name the state decided on."""
 
     item_id: str
     document_id: str

@@ -1,4 +1,4 @@
-"""How one document number can stand in a scanned text: in full, by its digits, under a label, or by a distinctive suffix.
+"""How one document number can stand in a scanned text: in full, by its digits, under a label, by a suffix.
 
 Invariant: a place begins and ends where digit runs of the text begin and end, so `1234` is never found in `912345`.
 """
@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-
-from stdnum import iso11649
 
 from services.cash_application.domain.matching.folding import compact
 from services.cash_application.domain.matching.scan import Chain, Scan, label_before
@@ -42,11 +40,20 @@ def number_parts(number: str) -> Number:
     return Number(whole, head, digits, tail, short, tuple(re.findall("[A-Z]+", head)))
 
 
-@lru_cache(maxsize=65536)
-def own_reference(text: str | None) -> str:
-    """The ISO 11649 creditor reference in compact form, empty if the text is none (wrong check digits included)."""
-    candidate = compact(text) if text else ""
-    return candidate if candidate.startswith("RF") and iso11649.is_valid(candidate) else ""
+def own_reference(payment_reference: str | None) -> str:
+    """Compact form of an item's payment reference if it has the form of ISO 11649, else empty.
+
+    Check digits are proved where a payment cites it: only a reference that is valid there is compared with this one.
+    """
+    candidate = compact(payment_reference) if payment_reference else ""
+    return candidate if candidate.startswith("RF") and candidate[2:4].isdigit() else ""
+
+
+def printed_numbers(number: str, payment_reference: str | None) -> tuple[str, ...]:
+    """What is searched as a document number: the number, and a payment reference that is not ISO 11649."""
+    if payment_reference and not own_reference(payment_reference):
+        return (number, payment_reference) if number else (payment_reference,)
+    return (number,) if number else ()
 
 
 def chains_by_ending(read: Scan, suffix_min: int) -> dict[str, list[Chain]]:
@@ -112,7 +119,7 @@ def _full_start(number: Number, chain: Chain, read: Scan) -> int:
 
 def _other_prefix(number: Number, chain: Chain, read: Scan) -> bool:
     """True if letters stick to the chain that are neither the number's own nor a label: `PO-1234` is not `INV-1234`."""
-    if chain.first == 0 or read.runs[chain.first - 1][0][0] <= "9":
+    if chain.first == 0 or read.runs[chain.first - 1][0] < "A":
         return False
     word, _, end = read.runs[chain.first - 1]
     if read.text[end : read.runs[chain.first][1]] not in ("", "-", "/", "_", "."):
@@ -121,7 +128,7 @@ def _other_prefix(number: Number, chain: Chain, read: Scan) -> bool:
 
 
 def _whole_places(number: Number, read: Scan) -> Iterable[tuple[int, int, str]]:
-    """Numbers with hardly a digit at the end: the whole must stand there between borders of runs; alone, if all letters."""
+    """Numbers with hardly a digit at the end: the whole must stand between borders of runs; alone, if all letters."""
     whole = number.whole
     if len(whole) < LABELLED_MIN or (whole.isalpha() and read.joined != whole):
         return

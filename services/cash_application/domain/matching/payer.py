@@ -28,7 +28,7 @@ class Payer:
     parked: frozenset[str]
 
     def knows(self, account_id: str, name_is_witness: bool) -> str | None:
-        """How the payer is known for the account of a cited document (which then is the account that the name needs)."""
+        """How the payer is known for the account of a cited document (the document is what a name needs beside it)."""
         if how := self.known.get(account_id):
             return how
         return "name_and_account" if name_is_witness and account_id in self.named else None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stdnum import iso11649
+from stdnum.iso7064 import mod_97_10
 
 from services.cash_application.domain.matching.folding import compact
 from services.cash_application.domain.matching.model import Candidates, ItemView, PaymentView
@@ -20,6 +20,7 @@ from services.cash_application.domain.matching.numbers import (
     number_parts,
     own_reference,
     places,
+    printed_numbers,
 )
 from services.cash_application.domain.matching.scan import Chain, Scan, scan
 
@@ -89,18 +90,24 @@ def _references_from(read: Scan, begin: int) -> Iterable[tuple[str, int, int]]:
             candidate += run
             if len(candidate) > REFERENCE_MAX:
                 return
-            if len(candidate) > 4 and iso11649.is_valid(candidate):
+            if len(candidate) > 4 and mod_97_10.is_valid(candidate[4:] + candidate[:4]):
                 yield candidate, begin, end
 
 
 def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MIN) -> Found:
-    """What the payment cites among the candidates."""
+    """What the payment cites among the candidates.
+
+    Own references that alone explain the amount end the search: nothing else that is written can change the answer.
+    """
+    fields = fields_of(payment)
+    if decided := _decided_by_reference(payment, candidates, fields):
+        return Found(decided, (), (), frozenset())
     references: list[Citation] = []
     documents: list[Citation] = []
     unresolved: list[Unresolved] = []
     accounts: set[str] = set()
     heads = {prefix for item in candidates.items for prefix in number_parts(item.number).prefixes}
-    for field, text in fields_of(payment):
+    for field, text in fields:
         read = scan(text)
         own, broken = _find_references(field, read, candidates.items)
         numbers = find_numbers(field, read, candidates.items, suffix_min)
@@ -114,6 +121,19 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
             spans += [(c.start, c.end) for c in numbers]
             unresolved += broken + _find_unresolved(field, read, heads, spans, cited)
     return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts))
+
+
+def _decided_by_reference(
+    payment: PaymentView, candidates: Candidates, fields: list[tuple[str, str]]
+) -> tuple[Citation, ...]:
+    """Own references whose documents are open with exactly the payment's amount; empty if that is not so."""
+    if any(line.document for line in payment.remittance):
+        return ()
+    marked = [(field, scan(text)) for field, text in fields if "RF" in text.upper()]
+    own = tuple(c for field, read in marked for c in _find_references(field, read, candidates.items)[0])
+    named = {d for citation in own for d in citation.documents}
+    open_minor = sum(item.signed_minor for item in candidates.items if item.document_id in named)
+    return own if own and open_minor == payment.open_minor else ()
 
 
 def _find_references(field: str, read: Scan, items: Iterable[ItemView]) -> tuple[list[Citation], list[Unresolved]]:
@@ -135,10 +155,9 @@ def find_numbers(field: str, read: Scan, items: Iterable[ItemView], suffix_min: 
     endings = chains_by_ending(read, suffix_min)
     hits: dict[tuple[int, int, str], set[str]] = {}
     for item in items:
-        for printed in (item.number, item.payment_reference):
-            if printed and not own_reference(printed):
-                for place in places(number_parts(printed), read, endings, suffix_min):
-                    hits.setdefault(place, set()).add(item.document_id)
+        for printed in printed_numbers(item.number, item.payment_reference):
+            for place in places(number_parts(printed), read, endings, suffix_min):
+                hits.setdefault(place, set()).add(item.document_id)
     kept: list[Citation] = []
     for start, end, kind in sorted(hits, key=lambda hit: (KINDS.index(hit[2]), hit[0] - hit[1], hit[0])):
         if not _covered(start, end, [(c.start, c.end) for c in kept]):

@@ -23,8 +23,8 @@ Evidence = tuple[str, int, int, str]
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a rung says. `settlement` without `reason` is posted; `final` ends the ladder; `proposals` are settlements
-    that a person may take, best first; `witness` names what stands behind the citation; `chance` is λ, over `subsets` of
-    `searched` items."""
+    that a person may take, best first; `witness` names what stands behind the citation; `chance` is λ, over `subsets`
+    of `searched` items."""
 
     rung: str
     reason: Reason | None = None
@@ -53,7 +53,7 @@ def own_reference(case: Case) -> Verdict:
     citations = case.found.references
     if not citations:
         return Verdict("own_reference", skipped=True)
-    widened = _with_cited_documents(case, citations)
+    widened = _with_cited_documents(case, citations) if case.found.documents else ()
     return replace(_settle_cited(case, "own_reference", widened or citations), witness="check_digits", final=True)
 
 
@@ -166,7 +166,7 @@ def _settle_cited(case: Case, rung: str, citations: tuple[Citation, ...]) -> Ver
 def _settle_ambiguous(
     case: Case, rung: str, options: list[tuple[str, ...]], every: tuple[str, ...], evidence: tuple[Evidence, ...]
 ) -> Verdict:
-    """One number on several documents: posts only if the amount explains exactly one reading, or at least all of them."""
+    """One number on several documents: posts only if the amount explains just one reading, or covers all of them."""
     readings = []
     for picked in islice(product(*[[*((d,) for d in documents), documents] for documents in options]), READINGS_MAX):
         chosen = tuple(sorted({d for documents in picked for d in documents}))

@@ -7,6 +7,7 @@ digits. Amounts, dates, bank accounts and numbers under a foreign label (order, 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from stdnum import iban
 
@@ -17,7 +18,8 @@ GAP_MAX = 3
 TEXT_MAX = 4000
 DOCUMENT_LABELS = frozenset(
     "INVOICE INVOICES INV BILL DOCUMENT DOC REFERENCE REF RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR"
-    " FACTURE FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT CREDIT MEMO NOTE CN CM GUTSCHRIFT AVOIR".split()
+    " FACTURE FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT CREDIT MEMO NOTE CN CM GUTSCHRIFT"
+    " AVOIR".split()
 )
 NUMBER_WORDS = frozenset("NO NR NUM NUMBER NUMMER N NRO NUMERO NOS".split())
 FOREIGN_LABELS = frozenset(
@@ -26,8 +28,9 @@ FOREIGN_LABELS = frozenset(
     " MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE".split()
 )
 MONTHS = frozenset(
-    "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER JAN FEB MAR APR JUN JUL AUG SEP"
-    " SEPT OCT NOV DEC JANUAR FEBRUAR MAERZ MARZ MAI JUNI JULI OKTOBER DEZEMBER OKT DEZ Q QUARTER QUARTAL FY".split()
+    "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER JAN FEB MAR APR JUN JUL AUG"
+    " SEP SEPT OCT NOV DEC JANUAR FEBRUAR MAERZ MARZ MAI JUNI JULI OKTOBER DEZEMBER OKT DEZ Q QUARTER QUARTAL"
+    " FY".split()
 )
 
 _RUN = re.compile(r"[0-9]+|[A-Z]+")
@@ -42,7 +45,7 @@ _MASK = re.compile(
     r"|(?<![\d/.-])(?:0?[1-9]|1[0-2])[/.](?:19|20)\d\d(?![\d/-])"
     r"|(?<![\dA-Z/.-])(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])(?![\d/-])"
 )
-_IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
+_IBAN = re.compile(r"(?<![A-Z0-9])(?!RF)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
 _TIGHT = frozenset(("-", "/", ".", "_", "–"))
 
 
@@ -64,39 +67,44 @@ class Chain:
         return self.touched_left or self.touched_right
 
 
-@dataclass(frozen=True, slots=True)
 class Scan:
-    """A folded text, its runs as (text, start, end), the runs joined, and the chains by their digits."""
+    """A folded text, its runs as (text, start, end) and the runs joined; never changed after it was made.
 
-    text: str
-    runs: tuple[tuple[str, int, int], ...]
-    joined: str
-    offsets: tuple[int, ...]
-    chains: dict[str, list[Chain]]
-    masked: frozenset[int]
+    `offsets`: where each run begins in `joined`. `chains`: the digit chains by their digits, found when first asked for.
+    """
+
+    __slots__ = ("text", "runs", "joined", "offsets", "_chains")
+
+    def __init__(self, text: str) -> None:
+        self.text = fold(text)
+        self.runs = tuple([(m.group(), m.start(), m.end()) for m in _RUN.finditer(self.text)])
+        words = [run[0] for run in self.runs]
+        self.joined = "".join(words)
+        self.offsets = tuple(accumulate(map(len, words), initial=0))[: len(words)]
+        self._chains: dict[str, list[Chain]] | None = None
+
+    @property
+    def chains(self) -> dict[str, list[Chain]]:
+        """Chains by their digits."""
+        if self._chains is None:
+            self._chains = _chains(self.text, self.runs, _masked_runs(self.text, self.runs))
+        return self._chains
 
 
 @lru_cache(maxsize=8192)
 def scan(text: str) -> Scan:
     """Scan of the first TEXT_MAX characters."""
-    folded = fold(text[:TEXT_MAX])
-    runs = tuple((m.group(), m.start(), m.end()) for m in _RUN.finditer(folded))
-    offsets = []
-    position = 0
-    for run in runs:
-        offsets.append(position)
-        position += len(run[0])
-    masked = _masked_runs(folded, runs)
-    joined = "".join([run[0] for run in runs])
-    return Scan(folded, runs, joined, tuple(offsets), _chains(folded, runs, masked), masked)
+    return Scan(text[:TEXT_MAX])
 
 
 def _masked_runs(folded: str, runs: tuple[tuple[str, int, int], ...]) -> frozenset[int]:
+    if not any(run[0] < "A" for run in runs):
+        return frozenset()
     spans = [m.span() for m in _MASK.finditer(folded)]
     spans += [m.span() for m in _IBAN.finditer(folded) if iban.is_valid(m.group())]
-    inside = {i for i, run in enumerate(runs) for a, b in spans if a <= run[1] and run[2] <= b}
-    foreign = {i for i, run in enumerate(runs) if run[0][0] <= "9" and label_before(runs, i) == "foreign"}
-    return frozenset(inside | foreign)
+    masked = {i for i, run in enumerate(runs) for a, b in spans if a <= run[1] and run[2] <= b}
+    masked.update(i for i, run in enumerate(runs) if run[0] < "A" and label_before(runs, i) == "foreign")
+    return frozenset(masked)
 
 
 def label_before(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
@@ -116,7 +124,7 @@ def label_before(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
 
 def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozenset[int]) -> dict[str, list[Chain]]:
     found: dict[str, list[Chain]] = {}
-    digit = [run[0][0] <= "9" and i not in masked for i, run in enumerate(runs)]
+    digit = [run[0] < "A" and i not in masked for i, run in enumerate(runs)]
     for first in range(len(runs)):
         if not digit[first]:
             continue

@@ -59,8 +59,9 @@ def _ideas(case: Case, verdicts: tuple[Verdict, ...]) -> Iterator[Idea]:
                 yield settlement.applications, verdict.rung, f"{verdict.reason}: {settlement.kind}", None
     likely = likely_accounts(case)
     yield from _typos(case, likely)
-    for accounts in (frozenset(case.payer.known), likely):
-        yield from _by_amount(case, accounts, "amount of open items of the likely payer")
+    yield from _by_amount(case, frozenset(case.payer.known), verdicts)
+    if likely != frozenset(case.payer.known):
+        yield from _by_amount(case, likely, ())
     everybody = frozenset(item.account_id for item in case.candidates.items)
     if len(everybody) <= case.policy.amount_accounts_max:
         yield from _singles(case, everybody - likely)
@@ -75,7 +76,14 @@ def likely_accounts(case: Case) -> frozenset[str]:
     return frozenset(case.payer.someone | case.found.accounts | case.accounts_of(tuple(cited)) | alike)
 
 
-def _by_amount(case: Case, accounts: frozenset[str], why: str) -> Iterator[Idea]:
+def _by_amount(case: Case, accounts: frozenset[str], verdicts: tuple[Verdict, ...]) -> Iterator[Idea]:
+    """Sets of open items that make the amount; what the rung has found already is not searched again."""
+    why = "amount of open items of the likely payer"
+    done = [verdict for verdict in verdicts if verdict.chance is not None]
+    if done:
+        for hit in done[0].proposals:
+            yield hit.applications, "exact_amount", why, done[0].chance
+        return
     searched = search_amount(case, accounts) if accounts else None
     for hit in searched.hits if searched else ():
         yield hit.applications, "exact_amount", why, searched.chance

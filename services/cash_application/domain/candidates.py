@@ -1,0 +1,221 @@
+"""Candidate cash: money that evidence connects with an account but that is not applied. It stops wrongful notices.
+
+Invariant: a candidate stands exactly as long as the money waits and the evidence holds; each change is told once.
+"""
+
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from services.cash_application.domain.books import Books
+from services.cash_application.domain.cash import Receipt
+from services.cash_application.domain.matching.ladder import match
+from services.cash_application.domain.matching.model import Candidates, Decision, Outcome, PaymentView
+from services.cash_application.domain.matching.policy import Policy
+from services.cash_application.domain.rows import Candidate
+from shared.events.ledger import CashCandidate, CashCandidateCleared
+from shared.events.payments import PaymentAnnounced, QuarantineState, StatementHeld
+from shared.ids import derive
+
+Evidence = tuple[str, ...]
+Wanted = dict[str, tuple[Evidence, str, int]]
+"""account -> (evidence, source, minor units)"""
+
+
+def candidates_of_decision(books: Books, receipt: Receipt, decision: Decision) -> None:
+    """Candidates of a payment after a decision: of what waits on accounts, and of what evidence connects besides."""
+    evidence = {c.account_id: tuple(c.evidence) for c in decision.candidates}
+    suggested = {s.account_id for s in decision.suggestions} if decision.outcome is Outcome.SUGGESTED else set()
+    wanted: Wanted = {}
+    open_minor = receipt.open_minor
+    if open_minor and not receipt.by_person:
+        waiting = "unidentified" if receipt.unidentified_minor else "unapplied"
+        for account_id, found in evidence.items():
+            wanted[account_id] = (found, "suggested" if account_id in suggested else waiting, open_minor)
+    _add_waiting(books, receipt, wanted, evidence)
+    _reconcile(books, receipt, wanted)
+
+
+def candidates_of_person(books: Books, receipt: Receipt) -> None:
+    """Candidates after a person or a return changed the payment: only what waits on accounts, with known evidence."""
+    wanted: Wanted = {}
+    _add_waiting(books, receipt, wanted, {})
+    if receipt.unidentified_minor:
+        for row in _standing(books, receipt.payment_id):
+            wanted.setdefault(row.account_id, (row.evidence, row.source, receipt.unidentified_minor))
+    _reconcile(books, receipt, wanted)
+
+
+def _add_waiting(books: Books, receipt: Receipt, wanted: Wanted, evidence: dict[str, Evidence]) -> None:
+    known = {row.account_id: row.evidence for row in books.candidates.get(receipt.payment_id, {}).values()}
+    for account_id, part in receipt.parts.items():
+        if part.unapplied_minor:
+            found = evidence.get(account_id) or known.get(account_id) or ("reference",)
+            wanted[account_id] = (found, "unapplied", part.unapplied_minor)
+
+
+def _standing(books: Books, origin_id: UUID) -> list[Candidate]:
+    return [row for row in books.candidates.get(origin_id, {}).values() if row.open]
+
+
+def _reconcile(books: Books, receipt: Receipt, wanted: Wanted) -> None:
+    for row in _standing(books, receipt.payment_id):
+        if row.account_id not in wanted:
+            clear(books, row)
+    for account_id in sorted(wanted):
+        evidence, source, amount = wanted[account_id]
+        raise_candidate(
+            books, receipt.payment_id, "", account_id, receipt.payment_id, amount, receipt.currency, evidence, source
+        )
+
+
+def raise_candidate(
+    books: Books,
+    origin_id: UUID,
+    group_id: str,
+    account_id: str,
+    payment_id: UUID | None,
+    amount_minor: int,
+    currency: str,
+    evidence: Evidence,
+    source: str,
+) -> None:
+    """Tell a candidate that is new or changed; one that stands as it is stays silent."""
+    cause = books.cause
+    rows = books.candidates.setdefault(origin_id, {})
+    old = rows.get(account_id)
+    row = Candidate(
+        derive("candidate", cause.company, origin_id, account_id),
+        cause.company,
+        origin_id,
+        group_id,
+        account_id,
+        payment_id,
+        amount_minor,
+        currency,
+        evidence,
+        source,
+        old.since_on if old and old.open else cause.business_date,
+    )
+    if old == row:
+        return
+    rows[account_id] = row
+    books.written.candidates[row.candidate_id] = row
+    fact = CashCandidate(
+        company=row.company,
+        candidate_id=row.candidate_id,
+        account_id=account_id,
+        payment_id=payment_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        evidence=list(evidence),
+        source=source,
+        since_on=row.since_on,
+    )
+    books.tell(fact, row.candidate_id)
+
+
+def clear(books: Books, row: Candidate) -> None:
+    """The money is applied, gone, or nothing connects it any more."""
+    closed = replace(row, open=False)
+    books.candidates[row.origin_id][row.account_id] = closed
+    books.written.candidates[row.candidate_id] = closed
+    fact = CashCandidateCleared(
+        company=row.company, candidate_id=row.candidate_id, account_id=row.account_id, payment_id=row.payment_id
+    )
+    books.tell(fact, row.candidate_id)
+
+
+def clear_group(books: Books, group_id: str) -> None:
+    """A held statement or a quarantined record was released: what it stood for is cleared."""
+    for rows in list(books.candidates.values()):
+        for row in list(rows.values()):
+            if row.open and row.group_id == group_id:
+                clear(books, row)
+
+
+def clear_announcements(books: Books, receipt: Receipt) -> None:
+    """The booking closes the announcement: the same id, the same reference, or the same payer and amount."""
+    for group_id in announcement_groups(receipt.company, receipt.view, receipt.payment_id):
+        clear_group(books, group_id)
+
+
+def announcement_groups(company: str, view: PaymentView, payment_id: UUID) -> list[str]:
+    """Group ids under which the announcement of this payment may stand, the surest first."""
+    groups = [f"announced/{payment_id}"]
+    for mark, text in (("e", view.end_to_end), ("a", view.payer_account), ("n", view.payer_name)):
+        if text and text.upper() != "NOTPROVIDED":
+            key = derive("announced", company, mark, "".join(text.split()).upper(), view.currency, view.amount_minor)
+            groups.append(f"announced/{key}")
+    return groups
+
+
+def announce(books: Books, fact: PaymentAnnounced, view: PaymentView, candidates: Candidates, policy: Policy) -> None:
+    """Cash seen before it is booked never posts; it counts as candidate cash until the booking closes it."""
+    if fact.payment_id in books.receipts:
+        return
+    groups = announcement_groups(fact.company, view, fact.payment_id)
+    group_id = groups[1] if len(groups) > 1 else groups[0]
+    _raise_from_match(books, fact.payment_id, group_id, view, candidates, policy, "announced", fact.payment_id)
+
+
+def held_views(fact: StatementHeld) -> list[PaymentView]:
+    """The credits of a held statement as payments that the matcher can read."""
+    return [
+        PaymentView(
+            payment_id=str(derive("held", fact.company, fact.bank_account, fact.statement_id, number)),
+            company=fact.company,
+            bank_account=fact.bank_account,
+            currency=fact.currency,
+            amount_minor=credit.amount_minor,
+            valued_on=fact.to_on,
+            payer_name=credit.payer_hint or None,
+            payer_account=credit.payer_account or None,
+            remittance_text=tuple(credit.references),
+        )
+        for number, credit in enumerate(fact.credits)
+        if credit.amount_minor > 0
+    ]
+
+
+def quarantine_view(fact: QuarantineState, on: date) -> PaymentView | None:
+    """A quarantined payment as far as it tells; None when it has no amount."""
+    if not fact.amount_minor or not fact.currency:
+        return None
+    return PaymentView(
+        payment_id=str(fact.record_id),
+        company=fact.company,
+        bank_account="",
+        currency=fact.currency,
+        amount_minor=fact.amount_minor,
+        valued_on=on,
+        payer_name=fact.hints[0] if fact.hints else None,
+        remittance_text=tuple(fact.hints),
+    )
+
+
+def hold(books: Books, view: PaymentView, group_id: str, candidates: Candidates, policy: Policy, source: str) -> None:
+    """Candidates of money that ingest holds back: a credit of a held statement, a quarantined payment."""
+    _raise_from_match(books, UUID(view.payment_id), group_id, view, candidates, policy, source, None)
+
+
+def _raise_from_match(
+    books: Books,
+    origin_id: UUID,
+    group_id: str,
+    view: PaymentView,
+    candidates: Candidates,
+    policy: Policy,
+    source: str,
+    payment_id: UUID | None,
+) -> None:
+    decision = match(view, candidates, policy, closing=False, on=books.cause.business_date)
+    evidence = {c.account_id: tuple(c.evidence) for c in decision.candidates}
+    if decision.account_id:
+        evidence.setdefault(decision.account_id, ("reference",))
+    for application in decision.applications:
+        evidence.setdefault(application.account_id, ("reference",))
+    for account_id in sorted(evidence):
+        raise_candidate(
+            books, origin_id, group_id, account_id, payment_id, view.amount_minor, view.currency, evidence[account_id], source
+        )

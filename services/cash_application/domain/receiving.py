@@ -1,0 +1,302 @@
+"""A payment comes in, or is tried again at the day's close: gather what it could mean, have it decided, book it.
+
+Invariant: rules touch only accounts whose rows are locked, and never move cash that a person put on an account to
+another one.
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from services.cash_application.domain.application import (
+    Share,
+    apply_cash,
+    put_on_items,
+    tell_applied,
+)
+from services.cash_application.domain.books import Books
+from services.cash_application.domain.candidates import candidates_of_decision, clear_announcements
+from services.cash_application.domain.cash import Place, Receipt, payment_view
+from services.cash_application.domain.journal import Imbalance, Kind, Ledger, Posting
+from services.cash_application.domain.matching.ladder import match
+from services.cash_application.domain.matching.keys import tokens
+from services.cash_application.domain.matching.model import Candidates, Decision, LeftTo, PaymentView, ReceiptView
+from services.cash_application.domain.matching.policy import Policy
+from services.cash_application.domain.receipt_keys import receipt_keys
+from services.cash_application.domain.suggestions import suggest
+from shared.events.catalogue import key_of
+from shared.events.ledger import PaymentIdentified, PaymentUnidentified
+from shared.events.payments import PaymentReceived
+from shared.ids import derive
+
+PLACE_OF = {
+    LeftTo.ON_ACCOUNT: Place.ON_ACCOUNT,
+    LeftTo.UNAPPLIED: Place.UNAPPLIED,
+    LeftTo.UNIDENTIFIED: Place.UNIDENTIFIED,
+}
+
+
+def new_receipt(books: Books, fact: PaymentReceived) -> Receipt:
+    """The receipt of a booked credit, with the keys by which a return finds it."""
+    cause = books.cause
+    rate = books.exchange.rate(
+        fact.company, fact.currency, cause.base_currency, fact.accounted_on, cause.business_date
+    )
+    receipt = Receipt(
+        fact.company,
+        fact.payment_id,
+        fact.bank_account,
+        fact.currency,
+        fact.amount_minor,
+        fact.document_on,
+        fact.valued_on,
+        fact.accounted_on,
+        cause.business_date,
+        rate,
+        payment_view(fact),
+        fresh=True,
+    )
+    books.hold_receipt(receipt)
+    for key in receipt_keys(fact.references):
+        books.receipt_ids_by_key.setdefault((fact.company, key), set()).add(fact.payment_id)
+        books.written.receipt_keys.append((fact.company, key, fact.payment_id))
+    return receipt
+
+
+def receipt_entry(books: Books, receipt: Receipt, rule: str = "", policy: str = "") -> Posting:
+    """The RECEIPT entry with its bank line; the caller says where the cash goes and books it."""
+    posting = books.entry(
+        Kind.RECEIPT,
+        receipt.currency,
+        valued_on=receipt.valued_on,
+        accounted_on=receipt.accounted_on,
+        payment_id=receipt.payment_id,
+        rule=rule,
+        policy=policy,
+        rate_id=receipt.rate.rate_id,
+    )
+    books.plain_line(
+        posting,
+        Ledger.BANK,
+        receipt.amount_minor,
+        receipt.rate,
+        receipt.bank_account,
+        payment_id=receipt.payment_id,
+    )
+    receipt.posting_id = posting.posting_id
+    return posting
+
+
+def receive(books: Books, fact: PaymentReceived, policy: Policy) -> None:
+    """Decide and book a fresh payment. A payment known already changes nothing."""
+    if fact.payment_id in books.receipts:
+        return
+    receipt = new_receipt(books, fact)
+    clear_announcements(books, receipt)
+    decision = match(receipt.view, gather(books, receipt.view), policy, closing=False, on=books.cause.business_date)
+    book_decision(books, receipt, decision, policy)
+
+
+def gather(books: Books, view: PaymentView) -> Candidates:
+    """Everything loaded that could concern a payment, in its current state."""
+    company = view.company
+    items: dict[UUID, object] = {}
+    accounts: dict[str, object] = {}
+    payers: set[str] = set()
+    for token in tokens(view):
+        key = (company, token)
+        for item_id in books.item_ids_by_key.get(key, ()):
+            item = books.items[item_id]
+            items[item_id] = item
+            accounts[item.account_id] = None
+        for account_id in books.account_ids_by_key.get(key, ()):
+            accounts[account_id] = None
+            if token[0] in "ap":
+                payers.add(account_id)
+    for account_id in sorted(payers):
+        payers.update(books.accounts[company, account_id].pays_for)
+    for account_id in payers:
+        accounts[account_id] = None
+        items.update((item.item_id, item) for item in books.open_items(company, account_id))
+    for item in books.amount_items.get((company, view.currency, view.open_minor), ()):
+        items.setdefault(item.item_id, item)
+        accounts.setdefault(item.account_id, None)
+    known = [books.accounts[company, a] for a in sorted(accounts) if (company, a) in books.accounts]
+    return Candidates(
+        items=tuple(item.view() for item in items.values()),
+        accounts=tuple(books.account_view(account) for account in known),
+        receipts=tuple(books.lookalikes.get((company, view.currency, view.amount_minor), ())),
+    )
+
+
+def book_decision(books: Books, receipt: Receipt, decision: Decision, policy: Policy) -> None:
+    """Book what was decided about a fresh payment, in one entry, and tell it."""
+    posting = receipt_entry(books, receipt, decision.rule, policy.label)
+    posting.certificate_id = _certify(books, receipt, decision, posting.posting_id)
+    _note(receipt, decision, posting.certificate_id)
+    rows = put_on_items(books, posting, receipt, _shares(books, decision), decision.gain_minor)
+    if decision.left_minor:
+        books.cash_line(
+            posting, receipt, PLACE_OF[decision.left_to], _left_account(decision), decision.left_minor
+        )
+    posting.account_id = receipt.account_id
+    books.touch_receipt(receipt)
+    books.book(posting)
+    if rows:
+        tell_applied(books, receipt, posting, rows, automatic=True)
+    else:
+        tell_waiting(books, receipt)
+    _remember(books, receipt, [row.item_id for row in rows])
+    suggest(books, receipt, decision)
+    candidates_of_decision(books, receipt, decision)
+
+
+def book_again(books: Books, receipt: Receipt, decision: Decision, policy: Policy) -> None:
+    """Book what the day's close decided about a payment whose cash still waits. Nothing new: nothing is written but
+    suggestions and candidates that changed."""
+    before = (receipt.outcome, receipt.reason_code, receipt.account_id)
+    receipt.tried_on = books.cause.business_date
+    books.touch_receipt(receipt)
+    decision = _respecting_person(receipt, decision)
+    posted = bool(decision.applications)
+    moves = not posted and decision.account_id and receipt.unidentified_minor and not receipt.by_person
+    certificate_id = receipt.certificate_id
+    if posted or moves or _says_something_new(books, receipt, decision):
+        certificate_id = _certify(books, receipt, decision, None)
+    _note(receipt, decision, certificate_id, keep_account=not moves and not posted)
+    if posted:
+        _apply_waiting(books, receipt, decision, policy)
+    elif moves:
+        move_cash(books, receipt, (Place.UNIDENTIFIED, ""), (Place.UNAPPLIED, receipt.account_id), rule=decision.rule)
+        tell_waiting(books, receipt)
+    elif before != (receipt.outcome, receipt.reason_code, receipt.account_id) and receipt.outcome == before[0]:
+        tell_waiting(books, receipt)
+    suggest(books, receipt, decision)
+    candidates_of_decision(books, receipt, decision)
+
+
+def _apply_waiting(books: Books, receipt: Receipt, decision: Decision, policy: Policy) -> None:
+    posting, rows = apply_cash(
+        books,
+        receipt,
+        _shares(books, decision),
+        receipt.open_places(),
+        gain_minor=decision.gain_minor,
+        rule=decision.rule,
+        policy=policy.label,
+        certificate_id=receipt.certificate_id,
+    )
+    tell_applied(books, receipt, posting, rows, automatic=True)
+    if receipt.unidentified_minor and receipt.account_id:
+        move_cash(books, receipt, (Place.UNIDENTIFIED, ""), (Place.UNAPPLIED, receipt.account_id), rule=decision.rule)
+        tell_waiting(books, receipt)
+
+
+def move_cash(
+    books: Books, receipt: Receipt, source: tuple[Place, str], target: tuple[Place, str], amount_minor: int = 0, **facts: str
+) -> Posting:
+    """A CASH_MOVE entry from one place to another; the whole place when no amount is given."""
+    posting = books.entry(
+        Kind.CASH_MOVE,
+        receipt.currency,
+        valued_on=receipt.valued_on,
+        accounted_on=books.cause.business_date,
+        payment_id=receipt.payment_id,
+        account_id=target[1] or source[1],
+        rate_id=receipt.rate.rate_id,
+        **facts,
+    )
+    amount = amount_minor or receipt.at(*source)
+    books.cash_line(posting, receipt, *source, -amount)
+    books.cash_line(posting, receipt, *target, amount)
+    return books.book(posting)
+
+
+def tell_waiting(books: Books, receipt: Receipt) -> None:
+    """payment.identified when its account is known, else payment.unidentified."""
+    books.next_version(receipt)
+    if receipt.account_id:
+        fact = PaymentIdentified(
+            **receipt.split(),
+            account_id=receipt.account_id,
+            rule=receipt.rule,
+            certificate_id=receipt.certificate_id,
+        )
+        books.tell(fact, receipt.payment_id)
+    else:
+        unknown = PaymentUnidentified(**receipt.split(), reason_code=receipt.reason_code)
+        books.tell(unknown, receipt.payment_id, key=key_of(receipt.company, own=receipt.payment_id))
+
+
+def _shares(books: Books, decision: Decision) -> list[Share]:
+    """The decision's applications on the items of the books. Raises Imbalance for one whose account is not locked."""
+    shares = []
+    for row in decision.applications:
+        item = books.items[UUID(row.item_id)]
+        if (item.company, item.account_id) not in books.locked or item.version != row.version:
+            raise Imbalance(f"item {item.item_id} was decided on without its account's lock or in an old state")
+        shares.append(
+            Share(
+                item,
+                row.cash_minor,
+                row.discount_minor,
+                row.small_difference_minor,
+                row.bank_charge_minor,
+                row.deduction_minor,
+                row.deduction_reason or "",
+            )
+        )
+    return shares
+
+
+def _left_account(decision: Decision) -> str:
+    return "" if decision.left_to is LeftTo.UNIDENTIFIED else decision.account_id or ""
+
+
+def _certify(books: Books, receipt: Receipt, decision: Decision, posting_id: UUID | None) -> UUID:
+    certificate_id = derive("certificate", books.cause.event_id, receipt.payment_id)
+    books.written.certificates.append(
+        (certificate_id, receipt.company, receipt.payment_id, posting_id, decision.certificate)
+    )
+    return certificate_id
+
+
+def _note(receipt: Receipt, decision: Decision, certificate_id: UUID | None, keep_account: bool = False) -> None:
+    receipt.outcome = str(decision.outcome)
+    receipt.reason_code = str(decision.reason) if decision.reason else ""
+    receipt.rule = decision.rule
+    receipt.flags = tuple(decision.flags)
+    receipt.certificate_id = certificate_id
+    unidentified = decision.left_to is LeftTo.UNIDENTIFIED and not decision.applications
+    if not keep_account and not unidentified:
+        receipt.account_id = decision.account_id or ""
+
+
+def _respecting_person(receipt: Receipt, decision: Decision) -> Decision:
+    """A rule may apply what a person put on an account only to items of that account."""
+    if not receipt.by_person or all(row.account_id in receipt.parts for row in decision.applications):
+        return decision
+    return replace(decision, applications=(), gain_minor=0, left_minor=receipt.open_minor)
+
+
+def _says_something_new(books: Books, receipt: Receipt, decision: Decision) -> bool:
+    told = {(s.rank, s.account_id, s.items) for s in books.suggestions.get(receipt.payment_id, ())}
+    fresh = {
+        (s.rank, s.account_id, tuple((UUID(i.item_id), i.amount_minor) for i in s.items)) for s in decision.suggestions
+    }
+    return told != fresh or receipt.reason_code != (str(decision.reason) if decision.reason else "")
+
+
+def _remember(books: Books, receipt: Receipt, item_ids: list[UUID]) -> None:
+    """Later payments of the batch that look alike must see this one."""
+    view = receipt.view
+    documents = tuple(dict.fromkeys(str(books.items[item_id].document_id) for item_id in item_ids))
+    alike = ReceiptView(
+        str(receipt.payment_id),
+        receipt.currency,
+        receipt.amount_minor,
+        receipt.valued_on,
+        view.payer_account,
+        view.payer_name,
+        documents,
+    )
+    books.lookalikes.setdefault((receipt.company, receipt.currency, receipt.amount_minor), []).append(alike)

@@ -19,12 +19,15 @@ class Reason(Part):
 
 
 class NoticeState(Fact):
+    """`retry_of`: the notice that a person asked to send again, which is why this one exists."""
+
     notice_id: UUID
     account_id: str
     contact_id: str = ""
     level: int = 0
     kind: str = "reminder"
     channel: str = "email"
+    retry_of: UUID | None = None
 
 
 class NoticeSending(NoticeState):
@@ -87,9 +90,12 @@ class EffectConfirmed(EffectState):
 
 
 class EffectFailed(EffectState):
+    """Not confirmed so far. `code` WITHHELD: the gate did not let it go and it never will; `reasons` say why."""
+
     TYPE: ClassVar[str] = "effect.failed"
 
     code: str = ""
+    reasons: list[Reason] = Field(default_factory=list, max_length=50)
 
 
 class ContactInvalidated(Fact):

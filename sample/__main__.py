@@ -7,7 +7,8 @@ from sample.quarter import generate
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m sample", description="Write a seeded sample quarter with its truth.")
+    about = "Write a seeded sample quarter with its truth."
+    parser = argparse.ArgumentParser(prog="python -m sample", description=about)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=60, help="business days, from 2026-01-05 on")
     parser.add_argument("--out", required=True, help="a new or empty directory")
@@ -19,8 +20,10 @@ def main() -> int:
     except (ValueError, FileExistsError) as error:
         print(f"sample: {error}", file=sys.stderr)
         return 2
-    print(f"{truth.expected['customers']} customers, {truth.expected['documents']} documents, "
-          f"{truth.expected['payments']} payments on {truth.expected['statements']} statements written to {given.out}")  # fmt: skip
+    counts = ", ".join(
+        f"{truth.expected[name]} {name}" for name in ("customers", "documents", "payments", "statements")
+    )
+    print(f"{counts} written to {given.out}")
     for kind, row in truth.rates["shares"].items():
         print(f"  {kind:28} at least {row['minimum']}  realised {row['realised']}  by value {row['realised_by_value']}")
     return 0

@@ -24,7 +24,11 @@ CALL_OUTCOMES = {
     "copy_requested": ("They ask for a copy of the invoices.", "send_copies", 1),
     "payment_announced": ("Payment is in the next run, no date given.", "check_payment", 5),
 }
-NOTES = ("New contact in accounts payable from next month.", "Customer changes its bank in spring.", "Prefers e-mail to calls.")
+NOTES = (
+    "New contact in accounts payable from next month.",
+    "Customer changes its bank in spring.",
+    "Prefers e-mail to calls.",
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ def _overdue_by_account(documents: list[Document], on: date) -> dict[str, list[D
     return found
 
 
-def _activities(rng: Random, customers: dict[str, Customer], documents: list[Document], on: date) -> list[dict[str, Any]]:
+def _activities(
+    rng: Random, customers: dict[str, Customer], documents: list[Document], on: date
+) -> list[dict[str, Any]]:
     overdue = _overdue_by_account(documents, on)
     called = rng.sample(sorted(overdue), min(len(overdue), 2 + len(customers) // 100))
     activities = []

@@ -4,11 +4,11 @@ An adjustment always comes before the payment it concerns, so that what the
 customer owes on the day it pays is never in doubt.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from random import Random
 
 from sample.behaviour import pay_day
-from sample.business_days import Timeline, following, step
+from sample.business_days import Timeline, step
 from sample.customers import Customer
 from sample.documents import Document, Item, Line, bill, tax_minor
 
@@ -30,16 +30,14 @@ def _free(document: Document) -> bool:
 def _days_before_payment(document: Document, timeline: Timeline) -> list[date]:
     """Business days of the run after the document was fed and at least two before it is paid."""
     pay_on = document.items[0].pay_on
-    return [
-        day for day in timeline.days if day > document.fed_on and (pay_on is None or step(day, 2) <= pay_on)
-    ]
+    return [day for day in timeline.days if day > document.fed_on and (pay_on is None or step(day, 2) <= pay_on)]
 
 
 def credit(document: Document, amount_minor: int, on: date, reason_code: str) -> Document:
     """A credit memo applied to one invoice; reduces what is payable on it."""
     memo = credit_on_account(document.customer, amount_minor, on, reason_code)
     memo.applies_to = [(document, amount_minor)]
-    memo.project = document.project
+    memo.project, memo.source_system = document.project, document.source_system
     document.items[0].credited_minor += amount_minor
     if document.items[0].payable_minor == 0:
         document.items[0].pay_on = None
@@ -79,7 +77,7 @@ def make_debits(rng: Random, documents: list[Document], timeline: Timeline, coun
         customer, net = document.customer, rng.randrange(2_000, 60_000)
         memo = Document("debit_memo", customer, on, on, on, net, tax_minor(customer, net), reason_code="LATE_USAGE")
         memo.terms, memo.project = f"NET {customer.terms.days}", document.project
-        memo.due_on = following(step(on, customer.terms.days * 5 // 7))
+        memo.due_on = on + timedelta(days=customer.terms.days)
         item = Item(memo, "001", memo.due_on, memo.total_minor)
         item.pay_on = pay_day(rng, customer.habit, customer.phase, memo.due_on, None)
         item.pay_on = item.pay_on and max(item.pay_on, on)
@@ -91,7 +89,7 @@ def make_debits(rng: Random, documents: list[Document], timeline: Timeline, coun
 def make_cancellations(
     rng: Random, documents: list[Document], timeline: Timeline, count: int, rebills: int
 ) -> list[Document]:
-    """`count` invoices are withdrawn, `rebills` of them billed anew the same day, half with the old due date."""
+    """`count` invoices are withdrawn, `rebills` of them billed anew the same day, some with the old due date."""
     pool = [document for document in documents if _free(document) and _days_before_payment(document, timeline)]
     rng.shuffle(pool)
     rows: list[Document] = []
@@ -113,7 +111,7 @@ def _rebill(rng: Random, document: Document, on: date, reason: str) -> Document:
     while not anew.is_single:
         anew = bill(rng, document.customer, on, [Line("Corrected invoice", 1, net, "room")])
     anew.kind, anew.replaces, anew.source_system = "rebill", document, document.source_system
-    anew.keeps_due_date, anew.reason_code = rng.randrange(2) == 0, reason
+    anew.keeps_due_date, anew.reason_code = document.due_on >= on and rng.randrange(2) == 0, reason
     if anew.keeps_due_date:
         anew.due_on = anew.items[0].due_on = document.due_on
     anew.items[0].script = "rebilled"

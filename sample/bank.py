@@ -31,16 +31,12 @@ class BankAccount:
     opening_minor: int
 
 
+ELBE = ("ELHADEH1XXX", "Elbhandelsbank")
+THAMES = ("THCLGB2LXXX", "Thames Clearing Bank")
 BANK_ACCOUNTS = (
-    BankAccount(
-        "EUR-1", iban("DE", "201908004711081500"), "ELHADEH1XXX", "Elbhandelsbank", "EUR", "08", "entry_reference", 48_213_377
-    ),
-    BankAccount(
-        "USD-1", iban("DE", "201908004711081584"), "ELHADEH1XXX", "Elbhandelsbank", "USD", "02", "entry_reference", 21_050_912
-    ),
-    BankAccount(
-        "GBP-1", iban("GB", "THCL20401547110815"), "THCLGB2LXXX", "Thames Clearing Bank", "GBP", "08", "occurrence", 9_776_104
-    ),
+    BankAccount("EUR-1", iban("DE", "201908004711081500"), *ELBE, "EUR", "08", "entry_reference", 48_213_377),
+    BankAccount("USD-1", iban("DE", "201908004711081584"), *ELBE, "USD", "02", "entry_reference", 21_050_912),
+    BankAccount("GBP-1", iban("GB", "THCL20401547110815"), *THAMES, "GBP", "08", "occurrence", 9_776_104),
 )
 
 
@@ -146,7 +142,8 @@ def _other_debits(rng: Random, account: BankAccount, on: date) -> list[Entry]:
         detail.text = f"Re. {rng.randrange(1000, 99999)} vom {on:%d.%m.%Y}"
         found.append(Entry("debit", "supplier", [detail]))
     if account.currency == "EUR" and on.day >= 25 and step(on, -1).day < 25:
-        detail = Detail(rng.randrange(14_000_000, 15_000_000), f"SAL{on:%Y%m}", digits(rng, 16), counterparty="Gehälter")
+        amount = rng.randrange(14_000_000, 15_000_000)
+        detail = Detail(amount, f"SAL{on:%Y%m}", digits(rng, 16), counterparty="Gehälter")
         detail.text = f"Lohn/Gehalt {on:%m/%Y}"
         found.append(Entry("debit", "salary", [detail]))
     if step(on, 1).month != on.month:
@@ -156,12 +153,14 @@ def _other_debits(rng: Random, account: BankAccount, on: date) -> list[Entry]:
     return found
 
 
-def _statement(rng: Random, account: BankAccount, on: date, previous: Statement | None, credits: list[Entry]) -> Statement:
-    """An empty successor of the previous statement, filled with the day's entries in the bank's order."""
+def _statement(
+    rng: Random, account: BankAccount, on: date, previous: Statement | None, entries: list[Entry]
+) -> Statement:
+    """The successor of the previous statement with the day's entries and other debits, in the bank's order."""
     number = previous.number + 1 if previous else 1 + _banking_days_before(on)
     opening = previous.closing_minor if previous else account.opening_minor
     statement = Statement(account, on, number, opening)
-    statement.entries = credits + _other_debits(rng, account, on)
+    statement.entries = entries + _other_debits(rng, account, on)
     rng.shuffle(statement.entries)
     return statement
 

@@ -26,7 +26,7 @@ CITING_STYLES = {
     "document_structured": 10,
     "none": 12,
 }
-PAYER_RELATIONS = {"own": 80, "holding": 7, "agent": 4, "abbreviation": 5, "affiliate": 4}
+PAYER_RELATIONS = {"own": 89, "holding": 4, "agent": 2, "abbreviation": 3, "affiliate": 2}
 DIRECT_DEBIT_SHARE = {"DE": 12, "FR": 12, "NL": 12, "GB": 8, "US": 10, "CH": 0}
 
 
@@ -64,7 +64,7 @@ def form_habit(rng: Random, country: str, rooms: int, timeline: Timeline) -> Hab
     _, low, high, spread = PERSONAS[persona]
     debit = persona == "punctual" and rng.randrange(100) < 2 * DIRECT_DEBIT_SHARE[country]
     separate = not debit and rooms > 1 and rng.randrange(100) < 75
-    pay_run = _draw(rng, {"none": 50, "weekly": 14, "biweekly": 20, "monthly": 16})
+    pay_run = _draw(rng, {"none": 44, "weekly": 14, "biweekly": 22, "monthly": 20})
     return Habit(
         persona=persona,
         delay_days=rng.randint(low, high),

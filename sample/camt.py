@@ -175,7 +175,7 @@ class Writer:
         return sum(part.fee_minor for part in detail.payment.parts) if detail.payment else 0
 
     def _tells_fee(self, detail: Detail) -> bool:
-        """Two in three banks show what was kept back on the way; the bank's reference decides, so that it never varies."""
+        """Two in three banks show what was kept back on the way; the transaction id decides which."""
         return self._bank_fee(detail) > 0 and int(detail.tx_id[-1]) % 3 > 0
 
     def _amounts(self, node: Element, detail: Detail) -> None:

@@ -1,4 +1,4 @@
-"""The planted difficulties: how many payments get which, and what that does to their amounts, payers and words.
+"""The planted difficulties of money and payers: how many payments get which, and what becomes of their amounts.
 
 Shares are planned a little above what is asked for, since later steps add
 payments. Every step draws from the payments that a difficulty can really befall.
@@ -10,11 +10,8 @@ from random import Random
 from sample.business_days import Timeline, step
 from sample.contacts import affiliate_of
 from sample.customers import Customer
-from sample.documents import Document
-from sample.mistakes import Register, cite_nonexistent, cite_other
 from sample.payers import UNLIKE, Purses, make_payer, make_stranger
 from sample.payments import Part, Payment, cut_to, rest_payment
-from sample.remittance import cite, cite_nothing
 
 # Percent of payments: (asked for at least, planned), in tenths of a percent.
 RATES = {
@@ -22,7 +19,7 @@ RATES = {
     "wrong_reference": (40, 48),
     "wrong_reference_hits_other": (10, 16),
     "payer_unlike": (120, 140),
-    "several": (200, 230),
+    "several": (200, 250),
     "deduction": (60, 70),
     "fee": (30, 37),
     "partial": (40, 48),
@@ -41,37 +38,44 @@ def planned(kind: str, payments: int) -> int:
     return max(1, -(-payments * RATES[kind][1] // 1000))
 
 
-def _pick(rng: Random, payments: list[Payment], count: int, fits: Callable[[Payment], bool]) -> list[Payment]:
+def pick(rng: Random, payments: list[Payment], count: int, fits: Callable[[Payment], bool]) -> list[Payment]:
     pool = [payment for payment in payments if fits(payment)]
     rng.shuffle(pool)
     return pool[: max(0, count)]
 
 
-def _ordinary(payment: Payment) -> bool:
+def is_ordinary(payment: Payment) -> bool:
     return payment.is_plain and payment.method == "transfer" and "rest" not in payment.kinds
 
 
-def _no_discount(payment: Payment) -> bool:
+def _may_repeat(payment: Payment) -> bool:
+    """Ordinary, and of a customer whose promises no later money can disturb."""
+    return is_ordinary(payment) and payment.customer is not None and not payment.customer.has_promise
+
+
+def no_discount(payment: Payment) -> bool:
     return all(part.discount_minor == 0 for part in payment.parts)
 
 
 def shorten(rng: Random, payments: list[Payment], timeline: Timeline, expected: int) -> list[Payment]:
     """Deductions, bank fees and partial payments; returns the later payments of the rest."""
-    for payment in _pick(rng, payments, planned("deduction", expected), _ordinary):
+    for payment in pick(rng, payments, planned("deduction", expected), is_ordinary):
         part = max(payment.parts, key=lambda one: one.cash_minor)
         reason = rng.choice(("SERVICE_CREDIT", "PRICE", "TAX_WITHHELD", "PENALTY", "UNEARNED_DISCOUNT"))
         share = 200 if reason == "UNEARNED_DISCOUNT" else rng.randrange(150, 1500)
         part.deduction_minor, part.deduction_reason = max(1, part.cash_minor * share // 10_000), reason
         part.cash_minor -= part.deduction_minor
         payment.kinds.add("deduction")
-    for payment in _pick(rng, payments, planned("fee", expected), lambda one: _ordinary(one) and one.currency != "EUR"):
+    abroad = [payment for payment in payments if payment.currency != "EUR"]
+    for payment in pick(rng, abroad, planned("fee", expected), is_ordinary):
         part = max(payment.parts, key=lambda one: one.cash_minor)
         part.fee_minor = rng.choice((750, 1000, 1200, 1500, 1850, 2000, 2500, 3500))
         part.cash_minor -= part.fee_minor
         payment.kinds.add("fee")
-    missing = planned("partial", expected) - sum(1 for payment in payments if "partial" in payment.kinds)
     later = []
-    for payment in _pick(rng, payments, missing, lambda one: _ordinary(one) and _no_discount(one) and len(one.parts) == 1):
+    missing = planned("partial", expected) - sum(1 for payment in payments if "partial" in payment.kinds)
+    singles = [payment for payment in payments if len(payment.parts) == 1 and no_discount(payment)]
+    for payment in pick(rng, singles, missing, _may_repeat):
         whole_units = payment.amount_minor * rng.randrange(30, 71) // 100 // 5_000 * 5_000
         rests = cut_to(payment, whole_units or payment.amount_minor // 2)
         on = step(payment.paid_on, rng.randrange(6, 20))
@@ -83,11 +87,11 @@ def shorten(rng: Random, payments: list[Payment], timeline: Timeline, expected: 
 def exceed(rng: Random, payments: list[Payment], timeline: Timeline, expected: int) -> list[Payment]:
     """Half pay an amount too high, half pay the same invoice a second time; returns the second payments."""
     count = planned("double_or_over", expected)
-    for payment in _pick(rng, payments, count // 2, lambda one: _ordinary(one) and _no_discount(one)):
+    for payment in pick(rng, payments, count // 2, lambda one: is_ordinary(one) and no_discount(one)):
         payment.surplus_minor = rng.choice((100, 990, 5_000, 9_000, 10_000, 18_000, 50_000))
         payment.kinds.add("overpayment")
     doubles = []
-    for payment in _pick(rng, payments, 2 * count, _ordinary):
+    for payment in pick(rng, payments, 2 * count, _may_repeat):
         on = step(payment.paid_on, rng.randrange(1, 7))
         if len(doubles) < count - count // 2 and timeline.banks_on(on):
             twice = Payment("", payment.customer, payment.currency, on, [], payment.amount_minor, repeats=payment)
@@ -102,10 +106,12 @@ def send_back(rng: Random, payments: list[Payment], timeline: Timeline, expected
     count = planned("returned", expected)
 
     def in_time(payment: Payment) -> bool:
-        return payment.is_plain and "rest" not in payment.kinds and timeline.banks_on(step(payment.paid_on, 2))
+        undisturbed = payment.customer is not None and not payment.customer.has_promise
+        plain = payment.is_plain and "rest" not in payment.kinds
+        return plain and undisturbed and timeline.banks_on(step(payment.paid_on, 2))
 
-    debits = _pick(rng, payments, count * 2 // 3, lambda one: in_time(one) and one.method == "direct_debit")
-    recalls = _pick(rng, payments, count - len(debits), lambda one: in_time(one) and one.method == "transfer")
+    debits = pick(rng, payments, count * 2 // 3, lambda one: in_time(one) and one.method == "direct_debit")
+    recalls = pick(rng, payments, count - len(debits), lambda one: in_time(one) and one.method == "transfer")
     again = []
     for payment in debits + recalls:
         payment.returned_on = min(step(payment.paid_on, rng.randrange(2, 5)), timeline.last_bank_day)
@@ -134,8 +140,8 @@ def choose_payers(rng: Random, payments: list[Payment], customers: list[Customer
     """Third parties by habit, more by chance until the planned share is met, and strangers."""
     count = len(payments)
     strays = sum(1 for payment in payments if payment.customer is None)
-    unknown = _pick(rng, payments, planned("unknown_payer", count) - strays, lambda one: _ordinary(one) and len(one.parts) == 1)
-    for payment in unknown:
+    singles = [payment for payment in payments if len(payment.parts) == 1]
+    for payment in pick(rng, singles, planned("unknown_payer", count) - strays, is_ordinary):
         payment.kinds.add("unknown_payer")
     for payment in payments:
         if payment.customer is None or "unknown_payer" in payment.kinds:
@@ -145,7 +151,8 @@ def choose_payers(rng: Random, payments: list[Payment], customers: list[Customer
             affiliate = affiliate_of(customer, customers)
             payment.payer = make_payer(rng, customer, customer.habit.payer, affiliate, purses)
     missing = planned("payer_unlike", count) - sum(1 for payment in payments if _is_unlike(payment))
-    for payment in _pick(rng, payments, missing, lambda one: not _is_unlike(one) and one.method == "transfer"):
+    own = [payment for payment in payments if payment.customer is not None and not _is_unlike(payment)]
+    for payment in pick(rng, own, missing, lambda one: one.method == "transfer"):
         assert payment.customer is not None
         relation = rng.choice(("agent", "holding", "abbreviation"))
         payment.payer = make_payer(rng, payment.customer, relation, None, purses)
@@ -154,115 +161,14 @@ def choose_payers(rng: Random, payments: list[Payment], customers: list[Customer
 
 
 def _is_unlike(payment: Payment) -> bool:
-    return payment.payer is not None and payment.payer.relation in UNLIKE
+    """The name on the line is not the name of the customer who paid; strangers' own money has no customer."""
+    return payment.customer is not None and payment.payer is not None and payment.payer.relation in UNLIKE
 
 
 def _name_payer_kinds(payment: Payment) -> None:
     payer, customer = payment.payer, payment.customer
     assert payer is not None
-    if _is_unlike(payment) and customer is not None:
+    if _is_unlike(payment):
         payment.kinds.add("payer_unlike")
     if customer is not None and payer.account is not None and payer.account.number not in customer.known_accounts:
         payment.kinds.add("account_not_in_master")
-
-
-def choose_words(rng: Random, payments: list[Payment], documents: list[Document]) -> None:
-    """Undecidable ones first, then unknown payers, mistakes, silence up to the planned share, and plain citations."""
-    count = len(payments)
-    twins = twin_payments(payments, documents)
-    for payment in _pick(rng, payments, planned("undecidable", count), lambda one: id(one) in twins):
-        payment.citation = cite_nothing(rng, payment)
-    for payment in payments:
-        if "unknown_payer" in payment.kinds and (payment.customer is None or rng.randrange(4)):
-            payment.citation = cite_nothing(rng, payment)
-    _plant_mistakes(rng, payments, documents)
-    _plant_silence(rng, payments)
-    for payment in sorted(payments, key=lambda one: one.repeats is not None):
-        if payment.citation is None and payment.repeats is not None:
-            payment.citation = payment.repeats.citation
-        elif payment.citation is None:
-            payment.citation = cite(rng, payment, _style(rng, payment))
-    for payment in payments:
-        _name_citation_kinds(payment)
-
-
-def _style(rng: Random, payment: Payment) -> str:
-    """The customer's usual style, one in five times another."""
-    assert payment.customer is not None
-    style = payment.customer.habit.style
-    if style == "none" or rng.randrange(5) == 0:
-        return rng.choice(("rf_structured", "rf_text", "number_text", "number_variant", "document_structured"))
-    return style
-
-
-def _plant_mistakes(rng: Random, payments: list[Payment], documents: list[Document]) -> None:
-    register = Register(documents, payments)
-    count = len(payments)
-
-    def fits(payment: Payment) -> bool:
-        return payment.citation is None and _ordinary(payment) and len(payment.parts) == 1 and not _late_fed(payment)
-
-    hits = planned("wrong_reference_hits_other", count)
-    for payment in _pick(rng, payments, planned("wrong_reference", count), fits):
-        other = cite_other(rng, payment, register) if hits > 0 else None
-        hits -= other is not None
-        payment.citation = other or cite_nonexistent(rng, payment, register)
-
-
-def _plant_silence(rng: Random, payments: list[Payment]) -> None:
-    """Payers who never name anything come first."""
-    missing = planned("no_reference", len(payments))
-    missing -= sum(1 for payment in payments if payment.citation is not None and payment.citation.is_empty)
-
-    def silent(payment: Payment) -> bool:
-        return payment.citation is None and payment.method == "transfer" and payment.repeats is None
-
-    pool = _pick(rng, payments, len(payments), silent)
-    pool.sort(key=lambda one: one.customer is None or one.customer.habit.style != "none")
-    for payment in pool[: max(0, missing)]:
-        payment.citation = cite_nothing(rng, payment)
-
-
-def _late_fed(payment: Payment) -> bool:
-    return any(part.document.fed_on > payment.paid_on for part in payment.parts)
-
-
-def _name_citation_kinds(payment: Payment) -> None:
-    citation = payment.citation
-    assert citation is not None
-    if citation.is_empty:
-        payment.kinds.add("no_reference")
-    if citation.mistaken:
-        payment.kinds.add("wrong_reference")
-        if citation.designated:
-            payment.kinds.add("wrong_reference_hits_other")
-    if _late_fed(payment):
-        payment.kinds.add("invoice_after_payment")
-    if sum(1 for part in payment.parts if part.cash_minor > 0) > 1:
-        payment.kinds.add("several")
-    if any(part.discount_minor for part in payment.parts):
-        payment.kinds.add("discount")
-
-
-def twin_payments(payments: list[Payment], documents: list[Document]) -> set[int]:
-    """Plain payments of one item while another item of the same account is open with the same amount."""
-    paid_on = {id(part.item): payment.paid_on for payment in payments for part in payment.parts}
-    by_amount: dict[tuple[str, int], list[tuple[int, Document]]] = {}
-    for document in documents:
-        if document.kind in ("invoice", "rebill") and document.cancelled_on is None:
-            for item in document.items:
-                key = (document.customer.account_id, item.payable_minor)
-                by_amount.setdefault(key, []).append((id(item), document))
-    found = set()
-    for payment in payments:
-        if not (_ordinary(payment) and _no_discount(payment) and len(payment.parts) == 1):
-            continue
-        assert payment.customer is not None
-        mine = id(payment.parts[0].item)
-        equals = by_amount.get((payment.customer.account_id, payment.amount_minor), [])
-        if any(
-            other != mine and document.fed_on <= payment.paid_on and paid_on.get(other, payment.paid_on) >= payment.paid_on
-            for other, document in equals
-        ):
-            found.add(id(payment))
-    return found

@@ -33,7 +33,11 @@ class Dispute:
 
 def _opening_days(document: Document, timeline: Timeline) -> list[date]:
     item = document.items[0]
-    return [day for day in timeline.days[:-1] if day > document.fed_on and (item.pay_on is None or step(day, 1) < item.pay_on)]
+    return [
+        day
+        for day in timeline.days[:-1]
+        if day > document.fed_on and (item.pay_on is None or step(day, 1) < item.pay_on)
+    ]
 
 
 def _may_be_disputed(document: Document, timeline: Timeline) -> bool:
@@ -57,9 +61,8 @@ def _open(rng: Random, document: Document, ordinal: int, timeline: Timeline) -> 
     pace = (4, 18) if len(timeline.days) >= 30 else (1, 2)
     resolved_on = step(opened_on, rng.randrange(*pace))
     credited = {"credited": amount, "partly_credited": amount // 2}.get(outcome, 0)
-    dispute = Dispute(
-        f"DSP-{ordinal:04d}", document, amount, rng.choice(list(DISPUTE_REASONS)), opened_on, resolved_on, outcome, credited
-    )
+    ref, reason = f"DSP-{ordinal:04d}", rng.choice(list(DISPUTE_REASONS))
+    dispute = Dispute(ref, document, amount, reason, opened_on, resolved_on, outcome, credited)
     if resolved_on > timeline.last:
         dispute.resolved_on, dispute.outcome, dispute.credited_minor = None, "open", 0
     return dispute

@@ -17,7 +17,7 @@ from sample.customers import PRICES, Customer
 MAIN_SYSTEM, USAGE_SYSTEM = "ERP1", "ROOMS"
 PAGE_RATES = (18, 25, 35, 42)
 HISTORY_WEIGHT = {"punctual": 2, "late": 3, "heavy": 4, "holdout": 5, "never": 4}
-NUMBER_HEAD = {"credit_memo": "HCN", "debit_memo": "HDN"}
+NUMBER_TAIL = {"credit_memo": "CN", "debit_memo": "DN"}
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Document:
     keeps_due_date: bool | None = None
     cancelled_on: date | None = None
     cancels: "Document | None" = None
-    paid_before_fed: bool = False
+    recurring: bool = False
     source_document_id: str = ""
     number: str = ""
     payment_reference: str = ""
@@ -166,7 +166,7 @@ def _recurring(rng: Random, customers: list[Customer], timeline: Timeline) -> It
             for room in range(customer.rooms):
                 line = Line(f"Data room {customer.projects[room]}, monthly fee", 1, customer.room_price * 100, "room")
                 document = bill(rng, customer, on, [line])
-                document.project = customer.projects[room]
+                document.project, document.recurring = customer.projects[room], True
                 yield document
 
 
@@ -212,8 +212,10 @@ def feed_day(rng: Random, document: Document, timeline: Timeline) -> None:
             item.pay_on = max(item.pay_on, document.fed_on)
 
 
-def make_invoices(seed: int, customers: list[Customer], timeline: Timeline, history: int, current: int) -> list[Document]:
-    """`history` invoices still open from before the run and `current` ones issued during it, recurring ones included."""
+def make_invoices(
+    seed: int, customers: list[Customer], timeline: Timeline, history: int, current: int
+) -> list[Document]:
+    """`history` invoices still open from before the run and `current` ones issued in it, recurring ones included."""
     rng = Random(f"{seed}:invoices")
     regular = [document for document in _recurring(rng, customers, timeline) if _open_at_start(document, timeline)]
     past = [document for document in regular if document.document_on < timeline.first][:history]
@@ -234,7 +236,6 @@ def pay_on_receipt(rng: Random, documents: list[Document], timeline: Timeline, c
         item = document.items[0]
         item.pay_on = step(document.document_on, rng.randrange(1, 3))
         document.fed_on = min(step(item.pay_on, rng.randrange(2, 5)), timeline.last)
-        document.paid_before_fed = True
         item.script = "paid_before_fed"
 
 
@@ -250,20 +251,18 @@ def number_documents(documents: list[Document]) -> None:
 
     The two source systems count their printed numbers on their own, so that the digits of one occur in the other too.
     """
-    counters: dict[str, int] = {"2025": 38_211, "9000": 11_507}
+    counters: dict[str, int] = {"HDR-2025": 38_211, MAIN_SYSTEM: 11_507}
     for document in sorted(documents, key=lambda one: (one.document_on, one.customer.account_id)):
         if document.kind == "cancellation":
             continue
-        year = str(document.document_on.year)
-        if document.source_system == USAGE_SYSTEM:
-            head, counter = "VDR", "usage"
-        else:
-            head, counter = NUMBER_HEAD.get(document.kind, "HDR"), year + NUMBER_HEAD.get(document.kind, "")
-        counters[counter] = counters.get(counter, 0) + 1
-        counters["9000"] += 1
-        document.number = f"{head}-{year}-{counters[counter]:06d}"
-        document.source_document_id = f"9000{counters['9000']:08d}"
-        if document.source_system == USAGE_SYSTEM:
-            document.source_document_id = f"U-{year}-{counters['usage']:06d}"
+        head = ("V" if document.source_system == USAGE_SYSTEM else "H") + NUMBER_TAIL.get(document.kind, "DR")
+        series = f"{head}-{document.document_on.year}"
+        for counter in (series, document.source_system):
+            counters[counter] = counters.get(counter, 0) + 1
+        document.number = f"{series}-{counters[series]:06d}"
+        ordinal = counters[document.source_system]
+        usage = document.source_system == USAGE_SYSTEM
+        document.source_document_id = f"U-{ordinal:06d}" if usage else f"9000{ordinal:08d}"
         if document.kind != "credit_memo":
-            document.payment_reference = creditor_reference(f"{head}{year[2:]}{counters[counter]:06d}")
+            year = document.document_on.year % 100
+            document.payment_reference = creditor_reference(f"{head}{year}{counters[series]:06d}")

@@ -28,12 +28,13 @@ class Register:
     def exists(self, text: str) -> bool:
         return text in self._numbers or text in self._references
 
-    def is_open(self, document: Document, on: date) -> bool:
-        """Fed, not cancelled, not credited in full, and not paid by this day."""
+    def is_open(self, document: Document, payment: Payment) -> bool:
+        """Fed when the payment becomes known, not cancelled or credited in full, and not paid before or with it."""
+        on = payment.paid_on
         owed = document.kind in ("invoice", "rebill") and sum(item.payable_minor for item in document.items) > 0
         cancelled = document.cancelled_on is not None and document.cancelled_on <= on
         paid_on = self._paid_on.get(id(document))
-        return owed and not cancelled and document.fed_on <= on and (paid_on is None or paid_on > on)
+        return owed and not cancelled and document.fed_on <= payment.known_on and (paid_on is None or paid_on > on)
 
     def others_open(self, payment: Payment) -> list[Document]:
         """Open invoices of other customers in the payment's currency."""
@@ -42,7 +43,7 @@ class Register:
             for document in self._numbers.values()
             if document.customer is not payment.customer
             and document.customer.currency == payment.currency
-            and self.is_open(document, payment.paid_on)
+            and self.is_open(document, payment)
         ]
 
 

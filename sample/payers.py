@@ -18,7 +18,7 @@ _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "
 
 @dataclass(frozen=True)
 class Payer:
-    """`relation` says how the name on the line relates to the customer; `ultimate` is the name of the ultimate debtor."""
+    """`relation` says how the name on the line relates to the customer; `ultimate` names the ultimate debtor."""
 
     relation: str
     name: str
@@ -75,6 +75,12 @@ class Purses:
         self._agents = {name: open_account(self._rng, self._rng.choice(COUNTRIES)) for name in AGENTS}
         self._holdings: dict[str, PayingAccount] = {}
 
+    def tell_master(self, customers: list[Customer]) -> None:
+        """The ERP has learned the account of two holdings in five, beside the customer's own."""
+        for customer in customers:
+            if customer.habit.payer == "holding" and customer.phase % 5 < 2:
+                customer.known_accounts.append(self.holding(customer).number)
+
     def agent(self, rng: Random) -> tuple[str, PayingAccount]:
         name = rng.choice(AGENTS)
         return name, self._agents[name]
@@ -106,5 +112,6 @@ def make_stranger(rng: Random) -> Payer:
     country = rng.choice(COUNTRIES)
     name = f"{rng.choice(GIVEN_NAMES)} {rng.choice(FAMILY_NAMES)}"
     if rng.randrange(3) == 0:
-        name = f"{rng.choice(FAMILY_NAMES)} {rng.choice(('Consulting', 'Trading', 'Invest'))} {rng.choice(country.legal_forms)}"
+        trade = rng.choice(("Consulting", "Trading", "Invest"))
+        name = f"{rng.choice(FAMILY_NAMES)} {trade} {rng.choice(country.legal_forms)}"
     return Payer("stranger", name, open_account(rng, country), town=country.cities[0][0], country=country.code)

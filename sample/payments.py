@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from random import Random
 
-from sample.business_days import Timeline
+from sample.business_days import Timeline, step
 from sample.customers import Customer
 from sample.documents import Document, Item
 from sample.payers import Payer
@@ -66,6 +66,11 @@ class Payment:
         return sum(part.cash_minor for part in self.parts) + self.surplus_minor
 
     @property
+    def known_on(self) -> date:
+        """The business day whose folder holds the statement with this payment."""
+        return step(self.paid_on, 1)
+
+    @property
     def bank_account(self) -> str:
         return f"{self.currency}-1"
 
@@ -84,11 +89,16 @@ def _part(item: Item, paid_on: date) -> Part:
 
 
 def _group_key(item: Item, ordinal: int) -> tuple[object, ...]:
-    habit = item.document.customer.habit
     if item.script.startswith("PRM"):
         return (item.pay_on, item.script)
-    alone = habit.separate or habit.direct_debit or item.script == "paid_before_fed"
-    return (item.pay_on, ordinal if alone else "")
+    return (item.pay_on, ordinal if _is_paid_alone(item) else "")
+
+
+def _is_paid_alone(item: Item) -> bool:
+    """Direct debits, invoices paid on receipt, and room fees of customers that pay each room by itself."""
+    habit = item.document.customer.habit
+    by_room = habit.separate and item.document.recurring and habit.persona != "holdout"
+    return by_room or habit.direct_debit or item.script == "paid_before_fed"
 
 
 def _payment(items: list[Item]) -> Payment:
@@ -154,37 +164,44 @@ def rest_payment(payment: Payment, rests: list[Part], on: date) -> Payment:
 
 
 def merge_near(rng: Random, payments: list[Payment], wanted: int, days_max: int = 12) -> list[Payment]:
-    """Join payments of one customer a few days apart until `wanted` of them pay several items; the later day counts."""
+    """Join single payments of one customer a few days apart until `wanted` payments pay several items.
+
+    The later day counts. Gives up when nothing fits any more.
+    """
     several = sum(1 for payment in payments if len(payment.parts) > 1)
-    order = [payment for payment in payments if _may_merge(payment)]
-    order.sort(key=lambda one: (one.customer.account_id if one.customer else "", one.paid_on))
+    while several < wanted:
+        gone = _join(rng, [payment for payment in payments if _may_merge(payment)], wanted - several, days_max)
+        if not gone:
+            break
+        several += len(gone)
+        payments = [payment for payment in payments if id(payment) not in gone]
+    return payments
+
+
+def _join(rng: Random, singles: list[Payment], count: int, days_max: int) -> set[int]:
+    """Join at most `count` pairs of neighbours in time; returns the payments that went into the later ones."""
+    singles.sort(key=lambda one: (one.customer.account_id if one.customer else "", one.paid_on))
     pairs = [
         (first, second)
-        for first, second in zip(order, order[1:], strict=False)
+        for first, second in zip(singles, singles[1:], strict=False)
         if first.customer is second.customer and (second.paid_on - first.paid_on).days <= days_max
     ]
     rng.shuffle(pairs)
     gone: set[int] = set()
-    joined: set[int] = set()
+    touched: set[int] = set()
     for first, second in pairs:
-        if several >= wanted:
-            break
-        if {id(first), id(second)} & (gone | joined):
-            continue
-        several += 1 - (len(first.parts) > 1) - (len(second.parts) > 1) + (len(first.parts) > 1 and len(second.parts) > 1)
-        second.parts = [_part(part.item, second.paid_on) for part in first.parts + second.parts]
-        gone.add(id(first))
-        joined.add(id(second))
-    return [payment for payment in payments if id(payment) not in gone]
+        if len(gone) < count and not {id(first), id(second)} & touched:
+            second.parts = [_part(part.item, second.paid_on) for part in first.parts + second.parts]
+            gone.add(id(first))
+            touched |= {id(first), id(second)}
+    return gone
 
 
 def _may_merge(payment: Payment) -> bool:
     customer = payment.customer
     assert customer is not None
     plain = payment.is_plain and "rest" not in payment.kinds and customer.habit.persona != "holdout"
-    alone = customer.habit.separate or customer.habit.direct_debit
-    early = any(part.item.script == "paid_before_fed" for part in payment.parts)
-    return plain and not alone and not early and len(payment.parts) < 12
+    return plain and len(payment.parts) == 1 and not _is_paid_alone(payment.parts[0].item)
 
 
 def net_credits(payments: list[Payment], documents: list[Document]) -> None:

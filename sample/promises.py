@@ -119,7 +119,9 @@ def _take(rng: Random, customer: Customer, items: list[Item], timeline: Timeline
         if not chosen:
             continue
         total = sum(item.payable_minor for item in chosen)
-        outcome = list(OUTCOMES)[ordinal] if ordinal < 3 else rng.choices(list(OUTCOMES), weights=list(OUTCOMES.values()))[0]
+        outcome = rng.choices(list(OUTCOMES), weights=list(OUTCOMES.values()))[0]
+        if ordinal < len(OUTCOMES):
+            outcome = list(OUTCOMES)[ordinal]
         due_on = step(day, 0 if outcome == "broken" and len(timeline.days) < 20 else _due_in(rng, timeline))
         promise = Promise(f"PRM-{ordinal + 1:04d}", customer, chosen, total, day, due_on, outcome)
         _settle(rng, promise, timeline)
@@ -127,6 +129,7 @@ def _take(rng: Random, customer: Customer, items: list[Item], timeline: Timeline
         known_on = promise.paid_on if outcome == "kept" else promise.grace_until_on
         decided_on = step(known_on or promise.due_on, 1)
         promise.decided_on = decided_on if decided_on <= timeline.last else None
+        customer.has_promise = True
         for item in chosen:
             item.script = promise.ref
         return promise

@@ -20,7 +20,7 @@ from sample.business_days import Timeline, step
 from sample.camt import OWNER, Writer
 from sample.contacts import make_changes, make_contacts, make_links
 from sample.customers import Customer, make_customers
-from sample.difficulties import choose_payers, choose_words, exceed, planned, send_back, shorten, stray_payments
+from sample.difficulties import choose_payers, exceed, planned, send_back, shorten, stray_payments
 from sample.disputes import Dispute, make_disputes
 from sample.documents import Document, make_invoices, number_documents, pay_on_receipt
 from sample.payers import Purses
@@ -28,6 +28,7 @@ from sample.payments import Payment, build_payments, merge_near, net_credits
 from sample.promises import Promise, make_promises
 from sample.rates import SOURCE, make_rates
 from sample.truth import Truth, count_expected, count_rates, mark_undecidable, read_statements, tell_items, tell_people
+from sample.wording import choose_words
 
 DAYS_FULL, CUSTOMERS_FULL, CUSTOMERS_SMALL, DOCUMENTS_FULL = 60, 400, 120, 4000
 
@@ -73,9 +74,11 @@ def draw(seed: int, days: int, customer_count: int, document_count: int) -> Quar
     """Documents first, then what people agree on, then money."""
     timeline = Timeline.of(days)
     customers = make_customers(seed, customer_count, timeline)
+    purses = Purses(seed)
+    purses.tell_master(customers)
     documents, disputes, promises = _draw_claims(seed, timeline, customers, document_count)
     number_documents(documents)
-    payments = _draw_payments(seed, timeline, customers, documents, promises)
+    payments = _draw_payments(seed, timeline, customers, documents, promises, purses)
     statements = make_statements(seed, payments, timeline)
     return Quarter(timeline, customers, documents, promises, disputes, payments, statements)
 
@@ -95,7 +98,8 @@ def _draw_claims(
         raise ValueError(f"documents must be at least twice the customers ({len(customers)}), got {count}")
     history = invoices * 20 // (20 + len(timeline.days))
     documents = make_invoices(seed, customers, timeline, history, invoices - history)
-    pay_on_receipt(rng, documents, timeline, max(1, planned("invoice_after_payment", count * 58 // 100 * len(timeline.days) // 60)))
+    paid = sum(1 for document in documents for item in document.items if timeline.banks_on(item.pay_on))
+    pay_on_receipt(rng, documents, timeline, planned("invoice_after_payment", paid * 4 // 5))
     disputes = make_disputes(rng, documents, timeline, disputed)
     memos = [dispute.memo for dispute in disputes if dispute.memo]
     documents += make_cancellations(rng, documents, timeline, cancelled, rebilled)
@@ -107,18 +111,23 @@ def _draw_claims(
 
 
 def _draw_payments(
-    seed: int, timeline: Timeline, customers: list[Customer], documents: list[Document], promises: list[Promise]
+    seed: int,
+    timeline: Timeline,
+    customers: list[Customer],
+    documents: list[Document],
+    promises: list[Promise],
+    purses: Purses,
 ) -> list[Payment]:
     rng = Random(f"{seed}:payments")
     payments = build_payments(customers, documents, promises, timeline)
-    expected = len(payments) * 104 // 100
-    payments = merge_near(rng, payments, planned("several", expected))
+    payments = merge_near(rng, payments, planned("several", len(payments)))
+    expected = len(payments) * 106 // 100
     net_credits(payments, documents)
     payments += shorten(rng, payments, timeline, expected)
     payments += exceed(rng, payments, timeline, expected)
     payments += send_back(rng, payments, timeline, expected)
     payments += stray_payments(rng, timeline, expected)
-    choose_payers(rng, payments, customers, Purses(seed))
+    choose_payers(rng, payments, customers, purses)
     choose_words(rng, payments, documents)
     return payments
 

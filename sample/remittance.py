@@ -92,7 +92,7 @@ def _deduction_text(rng: Random, parts: list["Part"]) -> str:
 
 
 def wrap(rng: Random, text: str, currency: str) -> list[str]:
-    """One line in SEPA and British payments; correspondent banks often cut at 35 characters, within a word if need be."""
+    """One line; correspondent banks of dollar payments often cut at 35 characters, within a word if need be."""
     text = plain_letters(text)
     if currency == "USD" and len(text) > 35 and rng.randrange(2):
         return [text[place : place + 35] for place in range(0, len(text), 35)]
@@ -112,7 +112,8 @@ def cite_nothing(rng: Random, payment: "Payment") -> Citation:
 
 
 def _own_end_to_end(rng: Random) -> str:
-    return "NOTPROVIDED" if rng.randrange(4) == 0 else f"{rng.choice(('PAY', 'TRF', 'ZA', 'AP'))}{rng.randrange(10**8):08d}"
+    prefix = rng.choice(("PAY", "TRF", "ZA", "AP"))
+    return "NOTPROVIDED" if rng.randrange(4) == 0 else f"{prefix}{rng.randrange(10**8):08d}"
 
 
 def _cite_texts(rng: Random, payment: "Payment", tokens: list[str], style: str) -> Citation:
@@ -170,7 +171,7 @@ def _number_tokens(rng: Random, parts: list["Part"], style: str) -> list[str]:
 
 
 def cite(rng: Random, payment: "Payment", style: str) -> Citation:
-    """Name every paid document in the given style; falls back to structures, or to nothing, where the text is too short."""
+    """Name every paid document in the given style; falls back to structures where the text would be too long."""
     if payment.method == "direct_debit":
         return _cite_references(payment, payment.parts[0].document.number)
     nets_credit = any(part.cash_minor < 0 for part in payment.parts)

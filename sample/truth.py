@@ -51,7 +51,8 @@ def mark_undecidable(payments: list[Payment], documents: list[Document]) -> None
             payment.undecidable = "unknown_payer"
         elif payment.citation.is_empty and payment.customer is not None and payment.method == "transfer":
             owed = seen.get((payment.customer.account_id, payment.currency), [])
-            equal = [item for item in owed if left[id(item)] == payment.amount_minor and _is_known(item, payment.paid_on)]
+            known = [item for item in owed if _is_known(item, payment.known_on)]
+            equal = [item for item in known if left[id(item)] == payment.amount_minor]
             if len(equal) > 1 and len(payment.parts) == 1:
                 payment.undecidable = "equal_amounts"
                 payment.kinds.add("undecidable")
@@ -130,6 +131,16 @@ def _payment(payment: Payment, place: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _return(detail: Detail, payment: Payment, place: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **place,
+        "payment_ref": payment.ref,
+        "amount_minor": detail.amount_minor,
+        "fee_minor": detail.fee_minor,
+        "reason_code": payment.return_reason,
+    }
+
+
 def read_statements(truth: Truth, statements: list[Statement], timeline: Timeline) -> list[Payment]:
     """Number the payments in the order of the bank lines and write down what stands behind every line."""
     found: list[Payment] = []
@@ -142,8 +153,7 @@ def read_statements(truth: Truth, statements: list[Statement], timeline: Timelin
                     detail.payment.ref = f"P{len(found):05d}"
                     truth.payments.append({"payment": detail.payment, "place": place})
                 elif detail.returned is not None:
-                    facts = {"payment_ref": detail.returned.ref, "amount_minor": detail.amount_minor}
-                    truth.returns.append({**place, **facts, "fee_minor": detail.fee_minor, "reason_code": detail.returned.return_reason})
+                    truth.returns.append(_return(detail, detail.returned, place))
                 else:
                     truth.other_debits.append({**place, "purpose": entry.purpose, "amount_minor": detail.amount_minor})
     truth.payments = [_payment(row["payment"], row["place"]) for row in truth.payments]
@@ -185,7 +195,7 @@ def tell_people(truth: Truth, promises: list[Promise], disputes: list[Dispute]) 
 
 
 def tell_items(truth: Truth, documents: list[Document], payments: list[Payment]) -> None:
-    """Original and remaining amount of every item after the last fed bank line, were everything applied as it was meant."""
+    """Original and remaining amount of every item at the end of the run, were all money applied as it was meant."""
     relief: dict[int, int] = {}
     for payment in payments:
         for part in payment.parts if payment.returned_on is None else []:
@@ -214,7 +224,7 @@ def count_rates(
     truth: Truth, customers: list[Customer], payments: list[Payment], rates: dict[date, dict[str, str]]
 ) -> None:
     """Planned and realised shares: `minimum` as asked for, `planned` as drawn, `realised` by count and by value."""
-    values = {id(payment): base_minor(payment.amount_minor, payment.currency, rates[payment.paid_on]) for payment in payments}
+    values = {id(one): base_minor(one.amount_minor, one.currency, rates[one.paid_on]) for one in payments}
     total = sum(values.values())
     shares: dict[str, Any] = {}
     for kind, (minimum, planned) in RATES.items():
@@ -255,7 +265,9 @@ def _share(part: int, whole: int) -> str:
     return f"{ticks // 10_000}.{ticks % 10_000:04d}"
 
 
-def count_expected(truth: Truth, documents: list[Document], statements: list[Statement], customers: list[Customer]) -> None:
+def count_expected(
+    truth: Truth, documents: list[Document], statements: list[Statement], customers: list[Customer]
+) -> None:
     kinds = sorted({document.kind for document in documents})
     outcomes = sorted({row["outcome"] for row in truth.promises})
     truth.expected = {

@@ -5,6 +5,9 @@ Pure data; nothing here is drawn at random.
 
 from dataclasses import dataclass
 
+# The tables below are kept dense on purpose, one row per thing.
+# fmt: off
+
 
 @dataclass(frozen=True)
 class Country:
@@ -87,11 +90,13 @@ STEMS = (
 # (word in the name, industry, segment)
 TRADES = (
     ("Capital", "private_equity", "fund"), ("Partners", "advisory", "boutique"), ("Legal", "law", "law_firm"),
-    ("Biotech", "life_sciences", "corporate"), ("Advisory", "advisory", "boutique"), ("Real Estate", "property", "corporate"),
+    ("Biotech", "life_sciences", "corporate"), ("Advisory", "advisory", "boutique"),
+    ("Real Estate", "property", "corporate"),
     ("Ventures", "venture_capital", "fund"), ("Energy", "energy", "corporate"), ("Holdings", "holding", "corporate"),
     ("Therapeutics", "life_sciences", "corporate"), ("Infrastructure", "infrastructure", "fund"),
     ("Corporate Finance", "investment_banking", "bank"), ("Logistics", "transport", "corporate"),
-    ("Chambers", "law", "law_firm"), ("Asset Management", "asset_management", "fund"), ("Software", "software", "corporate"),
+    ("Chambers", "law", "law_firm"), ("Asset Management", "asset_management", "fund"),
+    ("Software", "software", "corporate"),
 )
 
 PROJECTS = (
@@ -110,7 +115,8 @@ FAMILY_NAMES = (
 
 AGENTS = (
     "Payrail Services Ltd", "Treuhand Nord GmbH", "Comptoir de Paiement SA", "Clearwater Escrow LLC", "BV Betaalhuis",
-    "Fiduciaire du Lac SA", "Global Vendor Pay Inc.", "Kanzlei Dr. Sommer Anderkonto", "Shared Services Krakow Sp. z o.o.",
+    "Fiduciaire du Lac SA", "Global Vendor Pay Inc.", "Kanzlei Dr. Sommer Anderkonto",
+    "Shared Services Krakow Sp. z o.o.",
 )
 
 SUPPLIERS = (

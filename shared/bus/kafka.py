@@ -7,6 +7,7 @@ in a callback stops the process.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 SEND_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 60.0
+COMMIT_EVERY_S = 1.0
 
 
 class KafkaSource:
@@ -53,6 +55,9 @@ class KafkaSource:
         self._failure: BaseException | None = None
         self._load: LoadPositions | None = None
         self._at: dict[Partition, int] = {}
+        self._to_commit: dict[Partition, int] = {}
+        self._committing: asyncio.Future[None] | None = None
+        self._committed_at = float("-inf")
 
     async def start(self, load: LoadPositions) -> None:
         self._load = load
@@ -89,13 +94,23 @@ class KafkaSource:
                 self._at[partition] = offset
 
     async def commit(self, positions: Positions) -> None:
-        offsets = {TopicPartition(*p): OffsetAndMetadata(at, "") for p, at in positions.items() if p in self._ready}
+        """A lag indicator only: kept, and sent at most once a second in the background, never awaited."""
+        self._to_commit.update(positions)
+        busy = self._committing is not None and not self._committing.done()
+        if busy or time.monotonic() - self._committed_at < COMMIT_EVERY_S:
+            return
+        self._committed_at = time.monotonic()
+        self._committing = asyncio.ensure_future(self._commit_kept())
+
+    async def _commit_kept(self) -> None:
+        kept, self._to_commit = self._to_commit, {}
+        offsets = {TopicPartition(*p): OffsetAndMetadata(at, "") for p, at in kept.items() if p in self._ready}
         if not offsets:
             return
         try:
             await self._consumer.commit(offsets)
         except KafkaError as problem:
-            log.debug("commit of the lag indicator failed: %s", problem)
+            log.debug("the lag indicator was not committed: %s", problem)
 
     def assigned(self) -> frozenset[Partition]:
         return self._ready
@@ -109,9 +124,12 @@ class KafkaSource:
         return found
 
     async def stop(self) -> None:
-        self._ready = frozenset()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
+                if self._committing is not None:
+                    await asyncio.wait([self._committing])
+                await self._commit_kept()
+                self._ready = frozenset()
                 await self._consumer.stop()
         except (KafkaError, TimeoutError) as problem:
             log.warning("the Kafka consumer did not stop in time: %s", problem)

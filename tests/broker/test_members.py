@@ -1,0 +1,103 @@
+"""Members, crashes and the broker itself, on Apache Kafka: every fact once, in order per key, whatever dies."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from deploy.local.kafka import KafkaServer
+from shared.errors import Stop
+from shared.events.catalogue import LEDGER, PARTITIONS
+from shared.events.envelope import Envelope
+from shared.runtime.guard import InstanceGuard
+from tests.broker.conftest import Cluster
+
+
+async def published(cluster: Cluster) -> dict[bytes, list[int]]:
+    """Sequences per key on ar.ledger, duplicates left out."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        lanes = [TopicPartition(LEDGER, n) for n in range(PARTITIONS)]
+        consumer.assign(lanes)
+        await consumer.seek_to_beginning(*lanes)
+        ends = await consumer.end_offsets(lanes)
+        found: dict[bytes, list[int]] = {}
+        seen: set[str] = set()
+        while any([await consumer.position(lane) < end for lane, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    envelope = Envelope.from_headers(record.headers)
+                    if str(envelope.id) not in seen:
+                        seen.add(str(envelope.id))
+                        found.setdefault(record.key, []).append(int(envelope.sequence))
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def drained(cluster: Cluster) -> bool:
+    async with cluster.pool.acquire() as db:
+        return not await db.fetchval("select exists (select from outbox)")
+
+
+async def test_a_member_is_killed_under_load_and_the_other_takes_over(cluster: Cluster) -> None:
+    first, _ = cluster.member(0), cluster.member(1)
+    await cluster.configure()
+    await cluster.feed(2_000)
+    await cluster.until_total(500)
+    await first.kill()
+    await first.source.stop()
+    await cluster.feed(2_000)
+    await cluster.until_total(4_000)
+    await cluster.until(lambda: drained(cluster))
+    assert await cluster.total() == 4_000
+    assert {tuple(s) for s in (await published(cluster)).values()} == {tuple(range(1, 101))}
+
+
+async def test_the_broker_is_killed_and_comes_back_and_nothing_is_lost(cluster: Cluster, own_kafka: KafkaServer) -> None:
+    cluster.member(0)
+    await cluster.configure()
+    await cluster.feed(1_000)
+    await cluster.until_total(200)
+    own_kafka.kill()
+    await asyncio.sleep(1)
+    own_kafka.start()
+    await cluster.feed(1_000)
+    await cluster.until_total(2_000)
+    await cluster.until(lambda: drained(cluster))
+    assert await cluster.total() == 2_000
+    assert {tuple(s) for s in (await published(cluster)).values()} == {tuple(range(1, 51))}
+
+
+async def test_a_member_that_stops_in_order_leaves_nothing_undone(cluster: Cluster) -> None:
+    member = cluster.member(0)
+    await cluster.configure()
+    await cluster.feed(500)
+    await cluster.until_total(100)
+    await member.stop()
+    assert await drained(cluster)
+    total = await cluster.total()
+    cluster.member(0)
+    await cluster.until_total(500)
+    assert 100 <= total <= 500 == await cluster.total()
+
+
+async def test_a_second_process_with_the_same_instance_is_turned_away(make_database) -> None:
+    dsn = await make_database()
+    first, second = InstanceGuard(dsn, "cash_application-0"), InstanceGuard(dsn, "cash_application-0")
+    await first.hold()
+    with pytest.raises(Stop, match="RECOUP_INSTANCE"):
+        await second.hold()
+    await first.release()
+    await second.hold()
+    await second.release()
+
+
+async def test_a_cursor_beyond_the_end_of_the_log_stops_the_process(cluster: Cluster) -> None:
+    async with cluster.pool.acquire() as db:
+        await db.execute("insert into kafka_cursor (topic, partition, next_offset) values ('ar.accounts', 3, 99)")
+    member = cluster.member(0)
+    with pytest.raises(Stop, match="beyond the end"):
+        async with asyncio.timeout(30):
+            await member.tasks[0]

@@ -189,7 +189,9 @@ class Books:
                 item.accounted_on = max(item.accounted_on, posting.accounted_on)
         return posting
 
-    def item_line(self, posting: Posting, item: Item, funding: str, amount_minor: int, receipt: Receipt | None = None) -> Line:
+    def item_line(
+        self, posting: Posting, item: Item, funding: str, amount_minor: int, receipt: Receipt | None = None
+    ) -> Line:
         """Relieve an item inside an entry (negative: take relief back)."""
         self.touch_item(item)
         line = item.relieve(funding, amount_minor)
@@ -224,7 +226,9 @@ class Books:
         cash = self.cash.get(key)
         if cash is None:
             cash = self.cash[key] = AccountCash(*key)
-        _, unapplied, on_account, _ = self._touched_cash.get(key, (None, cash.unapplied_minor, cash.on_account_minor, None))
+        _, unapplied, on_account, _ = self._touched_cash.get(
+            key, (None, cash.unapplied_minor, cash.on_account_minor, None)
+        )
         self._touched_cash[key] = (cash, unapplied, on_account, posting.posting_id)
         if place is Place.UNAPPLIED:
             cash.unapplied_minor += amount_minor
@@ -303,10 +307,7 @@ class Books:
     def live_applied_to(self, item_ids: Iterable[UUID]) -> list[Applied]:
         wanted = set(item_ids)
         return [
-            row
-            for rows in self.applied.values()
-            for row in rows
-            if row.item_id in wanted and row.reversed_by is None
+            row for rows in self.applied.values() for row in rows if row.item_id in wanted and row.reversed_by is None
         ]
 
 

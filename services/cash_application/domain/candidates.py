@@ -217,5 +217,13 @@ def _raise_from_match(
         evidence.setdefault(application.account_id, ("reference",))
     for account_id in sorted(evidence):
         raise_candidate(
-            books, origin_id, group_id, account_id, payment_id, view.amount_minor, view.currency, evidence[account_id], source
+            books,
+            origin_id,
+            group_id,
+            account_id,
+            payment_id,
+            view.amount_minor,
+            view.currency,
+            evidence[account_id],
+            source,
         )

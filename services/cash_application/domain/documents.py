@@ -38,9 +38,7 @@ def issue(books: Books, fact: DebitDocument) -> None:
             f"total less prepaid is {fact.total_minor - fact.prepaid_minor}"
         )
     _head(books, fact)
-    shared = discounts_of_instalments(
-        [(d.until_on, d.amount_minor) for d in fact.discounts], amounts, fact.total_minor
-    )
+    shared = discounts_of_instalments([(d.until_on, d.amount_minor) for d in fact.discounts], amounts, fact.total_minor)
     lines = [(i.line, i.due_on, i.amount_minor) for i in fact.instalments]
     if len({line for line, _, _ in lines}) < len(lines):
         lines = [(f"{number:03d}", due_on, minor) for number, (_, due_on, minor) in enumerate(lines, 1)]
@@ -134,9 +132,7 @@ def _item(
     discounts: tuple,
 ) -> Item:
     cause = books.cause
-    rate = books.exchange.rate(
-        fact.company, fact.currency, cause.base_currency, fact.document_on, cause.business_date
-    )
+    rate = books.exchange.rate(fact.company, fact.currency, cause.base_currency, fact.document_on, cause.business_date)
     return Item(
         fact.company,
         derive_item_id(fact.document_id, line),
@@ -196,7 +192,11 @@ def _use_credit(books: Books, wait: DocumentWait) -> None:
     if credit is None or credit.company != wait.company:
         return
     debits = sorted(
-        (i for i in books.document_items.get(wait.document_id, ()) if i.side == DEBIT and i.currency == credit.currency),
+        (
+            i
+            for i in books.document_items.get(wait.document_id, ())
+            if i.side == DEBIT and i.currency == credit.currency
+        ),
         key=lambda item: (item.due_on, item.line),
     )
     left = wait.amount_minor

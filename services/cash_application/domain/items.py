@@ -8,7 +8,7 @@ from datetime import date
 from uuid import UUID
 
 from services.cash_application.domain.exchange import Rate
-from services.cash_application.domain.journal import CREDIT, DEBIT, FUNDINGS, Imbalance, Ledger, Line
+from services.cash_application.domain.journal import DEBIT, FUNDINGS, Imbalance, Ledger, Line
 from services.cash_application.domain.matching.model import Discount, ItemView
 from shared.events.ledger import ItemChanged, ItemOpened, ItemReopened, ItemSettled, ItemState, Relief
 from shared.money import allocate
@@ -158,6 +158,3 @@ def discounts_of_instalments(
         tuple(Discount(until_on, min(parts[index], amounts[index])) for until_on, parts in shares if parts[index])
         for index in range(len(amounts))
     ]
-
-
-__all__ = ["CREDIT", "DEBIT", "Item", "discounts_of_instalments", "item_fact"]

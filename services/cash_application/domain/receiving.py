@@ -17,14 +17,13 @@ from services.cash_application.domain.books import Books
 from services.cash_application.domain.candidates import candidates_of_decision, clear_announcements
 from services.cash_application.domain.cash import Place, Receipt, payment_view
 from services.cash_application.domain.journal import Imbalance, Kind, Ledger, Posting
-from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.keys import tokens
+from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.model import Candidates, Decision, LeftTo, PaymentView, ReceiptView
 from services.cash_application.domain.matching.policy import Policy
+from services.cash_application.domain.movement import move_cash, tell_waiting
 from services.cash_application.domain.receipt_keys import receipt_keys
 from services.cash_application.domain.suggestions import suggest
-from shared.events.catalogue import key_of
-from shared.events.ledger import PaymentIdentified, PaymentUnidentified
 from shared.events.payments import PaymentReceived
 from shared.ids import derive
 
@@ -38,9 +37,7 @@ PLACE_OF = {
 def new_receipt(books: Books, fact: PaymentReceived) -> Receipt:
     """The receipt of a booked credit, with the keys by which a return finds it."""
     cause = books.cause
-    rate = books.exchange.rate(
-        fact.company, fact.currency, cause.base_currency, fact.accounted_on, cause.business_date
-    )
+    rate = books.exchange.rate(fact.company, fact.currency, cause.base_currency, fact.accounted_on, cause.business_date)
     receipt = Receipt(
         fact.company,
         fact.payment_id,
@@ -135,9 +132,7 @@ def book_decision(books: Books, receipt: Receipt, decision: Decision, policy: Po
     _note(receipt, decision, posting.certificate_id)
     rows = put_on_items(books, posting, receipt, _shares(books, decision), decision.gain_minor)
     if decision.left_minor:
-        books.cash_line(
-            posting, receipt, PLACE_OF[decision.left_to], _left_account(decision), decision.left_minor
-        )
+        books.cash_line(posting, receipt, PLACE_OF[decision.left_to], _left_account(decision), decision.left_minor)
     posting.account_id = receipt.account_id
     books.touch_receipt(receipt)
     books.book(posting)
@@ -189,42 +184,6 @@ def _apply_waiting(books: Books, receipt: Receipt, decision: Decision, policy: P
     if receipt.unidentified_minor and receipt.account_id:
         move_cash(books, receipt, (Place.UNIDENTIFIED, ""), (Place.UNAPPLIED, receipt.account_id), rule=decision.rule)
         tell_waiting(books, receipt)
-
-
-def move_cash(
-    books: Books, receipt: Receipt, source: tuple[Place, str], target: tuple[Place, str], amount_minor: int = 0, **facts: str
-) -> Posting:
-    """A CASH_MOVE entry from one place to another; the whole place when no amount is given."""
-    posting = books.entry(
-        Kind.CASH_MOVE,
-        receipt.currency,
-        valued_on=receipt.valued_on,
-        accounted_on=books.cause.business_date,
-        payment_id=receipt.payment_id,
-        account_id=target[1] or source[1],
-        rate_id=receipt.rate.rate_id,
-        **facts,
-    )
-    amount = amount_minor or receipt.at(*source)
-    books.cash_line(posting, receipt, *source, -amount)
-    books.cash_line(posting, receipt, *target, amount)
-    return books.book(posting)
-
-
-def tell_waiting(books: Books, receipt: Receipt) -> None:
-    """payment.identified when its account is known, else payment.unidentified."""
-    books.next_version(receipt)
-    if receipt.account_id:
-        fact = PaymentIdentified(
-            **receipt.split(),
-            account_id=receipt.account_id,
-            rule=receipt.rule,
-            certificate_id=receipt.certificate_id,
-        )
-        books.tell(fact, receipt.payment_id)
-    else:
-        unknown = PaymentUnidentified(**receipt.split(), reason_code=receipt.reason_code)
-        books.tell(unknown, receipt.payment_id, key=key_of(receipt.company, own=receipt.payment_id))
 
 
 def _shares(books: Books, decision: Decision) -> list[Share]:

@@ -107,7 +107,7 @@ def _key(body: Body, name: str) -> str:
     """An id that can stand in a Kafka key: no blanks, no `/`, not beginning with `~`."""
     found = required(body, name)
     if len(found) > 60 or found.startswith("~") or "/" in found or any(char.isspace() for char in found):
-        raise Refused("id_not_valid", name, f"{found[:60]!r} has a blank or '/', begins with '~' or is over 60 characters")
+        raise Refused("id_not_valid", name, f"{found[:60]!r} has a blank or '/', a leading '~' or over 60 characters")
     return found
 
 

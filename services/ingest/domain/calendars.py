@@ -23,7 +23,7 @@ def _days_off(calendar: str, year: int) -> frozenset[date]:
             return frozenset(holidays.financial_holidays(name, years=year))
         return frozenset(holidays.country_holidays(name, subdiv=subdivision or None, years=year))
     except NotImplementedError:
-        raise CalendarUnknown(f"calendar {calendar!r} is not known; use a key of the holidays library like XECB") from None
+        raise CalendarUnknown(f"calendar {calendar!r} is not known; use a key of holidays like XECB") from None
 
 
 def check_calendar(calendar: str) -> None:

@@ -27,7 +27,14 @@ from services.ingest.domain.fields import (
     yes_no,
 )
 from shared.events.facts import Source
-from shared.events.invoices import CreditMemoIssued, DebitMemoIssued, Document, InvoiceCancelled, InvoiceIssued, InvoiceRebilled
+from shared.events.invoices import (
+    CreditMemoIssued,
+    DebitMemoIssued,
+    Document,
+    InvoiceCancelled,
+    InvoiceIssued,
+    InvoiceRebilled,
+)
 from shared.ids import document_id
 from shared.money import text as money_text
 
@@ -99,7 +106,7 @@ def _check_sums(head: dict[str, Any], body: Body) -> None:
     given = [name for name in ("net", "tax") if body.get(name) not in (None, "")]
     if len(given) == 2 and head["net_minor"] + head["tax_minor"] != total:
         parts = money_text(head["net_minor"] + head["tax_minor"], code)
-        raise Refused("total_differs", "total", f"net and tax add up to {parts}, the total is {money_text(total, code)}")
+        raise Refused("total_differs", "total", f"net and tax make {parts}, the total is {money_text(total, code)}")
     if head["prepaid_minor"] > total:
         raise Refused("prepaid_over_total", "prepaid", "more is prepaid than the total of the document")
 
@@ -121,7 +128,8 @@ def _debit(head: dict[str, Any], body: Body) -> dict[str, Any]:
     if min(due_on, *(due for due, _ in instalments)) < document_on:
         raise Refused("due_before_issue", "due_on", f"due before {document_on}, the day the document was issued")
     numbered = [
-        {"line": f"{number:03d}", "due_on": due, "amount_minor": part} for number, (due, part) in enumerate(instalments, 1)
+        {"line": f"{number:03d}", "due_on": due, "amount_minor": part}
+        for number, (due, part) in enumerate(instalments, 1)
     ]
     return {"due_on": due_on, "instalments": numbered, "discounts": _discounts(body, code, document_on, open_minor)}
 

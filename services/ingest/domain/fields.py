@@ -17,7 +17,7 @@ TEXT_CHARS_MAX = 4_000
 
 
 class Refused(Exception):
-    """A record that is not taken: stable code, the field, and why in one sentence. `waits_for` names what would help."""
+    """A record that is not taken: stable code, field, and why in one sentence; `waits_for` names what would help."""
 
     def __init__(self, code: str, field: str, reason: str, waits_for: str = "") -> None:
         super().__init__(f"{field}: {reason}")
@@ -75,14 +75,14 @@ def currency(body: Body, name: str = "currency") -> str:
 def minor(value: Any, in_currency: str, name: str, *, signed: bool = False) -> int:
     """Minor units of decimal text. Refuses floats, too many decimals and, unless `signed`, negative amounts."""
     if isinstance(value, float | bool) or not isinstance(value, str | int):
-        raise Refused("amount_not_text", name, "write the amount as text with a point, like \"1234.56\"")
+        raise Refused("amount_not_text", name, 'write the amount as text with a point, like "1234.56"')
     try:
         amount = to_minor(value, in_currency)
     except MoneyError as error:
         code = "too_many_decimals" if "more decimals" in str(error) else "amount_not_valid"
         raise Refused(code, name, str(error)) from None
     if amount < 0 and not signed:
-        raise Refused("negative_amount", name, f"{value} is negative; amounts are positive and the type says the direction")
+        raise Refused("negative_amount", name, f"{value} is negative; the type of the record says the direction")
     return amount
 
 

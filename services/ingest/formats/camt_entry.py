@@ -12,9 +12,6 @@ from services.ingest.formats import camt_remittance
 from services.ingest.formats.records import TEXT_LINES_MAX
 from services.ingest.formats.xml_parts import Element, child, children, either, text
 
-RETURN_SUBFAMILIES = frozenset({"UPDD", "PRDD", "RRTN", "RPCR", "CQRV", "UPCQ", "CCHQ"})
-"""Sub-families of the ISO bank transaction codes for money that comes or goes back."""
-
 
 def entry(element: Element) -> dict[str, Any]:
     """Fields of an Ntry itself, without its details."""
@@ -89,7 +86,9 @@ def _same_way(entry: dict[str, Any], part: dict[str, Any]) -> bool:
     return part["direction"] in ("", entry["direction"])
 
 
-def _line(entry: dict[str, Any], part: dict[str, Any], amount: str, charges: dict[str, str], number: int) -> dict[str, Any]:
+def _line(
+    entry: dict[str, Any], part: dict[str, Any], amount: str, charges: dict[str, str], number: int
+) -> dict[str, Any]:
     references = dict(part.get("references") or {})
     bank_reference = references.pop("bank", "") or entry["entry_reference"]
     own = {"creditor_reference": part.get("creditor_reference", "")}

@@ -8,7 +8,12 @@ from services.ingest.formats import camt, erp_csv, erp_json
 from services.ingest.formats.records import FormatError, RawRecord, Reader
 from services.ingest.formats.text import check_utf8, start_of
 
-BINARY_STARTS = {b"PK": "a ZIP or spreadsheet", b"%PDF": "a PDF", b"\x1f\x8b": "a gzip archive", b"\xd0\xcf": "a spreadsheet"}
+BINARY_STARTS = {
+    b"PK": "a ZIP or spreadsheet",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xd0\xcf": "a spreadsheet",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,184 @@
+"""What is known of the things that a chunk of records touches, and what deciding it writes. Values only.
+
+`Known` evolves while the records of a chunk are decided in order; `Written` is the write set, each table once.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+from uuid import UUID
+
+from services.ingest.domain.statements import Chain, Statement
+from shared.events.control import CompanyConfigured
+from shared.events.facts import Fact
+from shared.events.payments import HeldCredit
+
+Outcome = Literal["written", "known", "quarantined", "held", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRecord:
+    """One record of a submission that waits to be decided. `nth` counts equal lines of its statement from 1."""
+
+    position: int
+    kind: str
+    place: str
+    body: dict[str, Any]
+    group: int = 0
+    line_key: str = ""
+    nth: int = 0
+    record_id: UUID | None = None
+    statement_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Whose submission is decided, with the configuration in force. `business_date` is the open day at the door."""
+
+    submission_id: UUID
+    company: str
+    config: CompanyConfigured
+    business_date: date
+    file_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    account_id: str
+    family: str
+    material: str
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A held-back record as it stands; `times` counts how often it was quarantined."""
+
+    record_id: UUID
+    kind: str
+    subject: str
+    code: str
+    reason: str
+    state: str
+    times: int
+    account_id: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStatement:
+    statement: Statement
+    state: str
+    bank_account: str
+    submission_id: UUID
+    covers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLine:
+    segment: str
+    occurrence: int
+    signed_minor: int
+
+
+@dataclass(slots=True)
+class Known:
+    """Everything loaded for a chunk, by its own key; statements of an account by bank account id."""
+
+    accounts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    parts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    documents: dict[UUID, KnownDocument] = field(default_factory=dict)
+    quarantined: dict[UUID, Quarantined] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()
+    groups: dict[int, str] = field(default_factory=dict)
+    statements: dict[str, KnownStatement] = field(default_factory=dict)
+    lines: dict[str, list[KnownLine]] = field(default_factory=dict)
+    announced: set[UUID] = field(default_factory=set)
+    day_ends: dict[str, frozenset[tuple[date, int]]] = field(default_factory=dict)
+    equal_lines: frozenset[int] = frozenset()
+    chains: dict[str, Chain] = field(default_factory=dict)
+    reaches: dict[str, date | None] = field(default_factory=dict)
+    held_credits: dict[str, list[HeldCredit]] = field(default_factory=dict)
+
+    def waiting_for(self, subject: str) -> list[Quarantined]:
+        """Held-back records about the same thing, that a good record of it makes needless."""
+        return [q for q in self.quarantined.values() if q.subject == subject and q.state in ("open", "retrying")]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    position: int
+    kind: str
+    place: str
+    outcome: Outcome
+    subject: str = ""
+    code: str = ""
+    field: str = ""
+    reason: str = ""
+    record_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A record to hold back, with all that is needed to try it again."""
+
+    known: Quarantined
+    staged: StagedRecord
+    field: str
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    line_id: UUID
+    booked: bool
+    bank_account: str
+    line_key: str
+    occurrence: int
+    segment: str
+    document_on: date
+    signed_minor: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    known: KnownStatement
+    printed_id: str
+    currency: str
+    reason: str
+    gap: bool
+    head: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A fact to publish, with the id that its natural identity gives it. `topic` overrides the catalogue's."""
+
+    fact: Fact
+    subject: str
+    event_id: UUID
+    topic: str = ""
+    own_key: str = ""
+
+
+@dataclass(slots=True)
+class Written:
+    """The write set of a chunk."""
+
+    accounts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    parts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    documents: dict[UUID, tuple[KnownDocument, str]] = field(default_factory=dict)
+    quarantined: dict[UUID, QuarantineRow] = field(default_factory=dict)
+    closed: dict[UUID, str] = field(default_factory=dict)
+    retries: set[str] = field(default_factory=set)
+    outcomes: list[OutcomeRow] = field(default_factory=list)
+    statements: dict[str, StatementRow] = field(default_factory=dict)
+    held_lines: list[tuple[str, StagedRecord]] = field(default_factory=list)
+    lines: list[LineRow] = field(default_factory=list)
+    chained: set[str] = field(default_factory=set)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    reaches: dict[str, date | None] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)

@@ -1,0 +1,327 @@
+"""Deciding statements and their lines: which account, booked or held, which lines are new, how far the chain reaches.
+
+Invariant: a line is published once, in whatever files it comes; the lines of a held statement are kept, not published.
+"""
+
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from services.ingest.domain import bank_lines, statements
+from services.ingest.domain.fields import Body, Refused, text
+from services.ingest.domain.known import (
+    Context,
+    Known,
+    KnownLine,
+    KnownStatement,
+    LineRow,
+    Outcome,
+    Said,
+    StagedRecord,
+    StatementRow,
+    Written,
+)
+from services.ingest.domain.statements import Chain, Statement
+from shared.events.control import BankAccount
+from shared.events.facts import Source
+from shared.events.payments import HeldCredit, RecordQuarantined, StatementGapNoticed, StatementHeld, StatementReceived
+from shared.ids import derive
+
+STATEMENT_FORMAT = "camt.053"
+HELD_CREDITS_MAX = 1_000
+
+
+def account_of(context: Context, body: Body) -> BankAccount | None:
+    """The configured bank account of a statement, by IBAN or account number, and currency where both name one."""
+    printed = {_plain(text(body, "iban")), _plain(text(body, "other"))} - {""}
+    found = [a for a in context.config.bank_accounts if _plain(a.iban) in printed or a.id in printed]
+    code = text(body, "currency")
+    same = [a for a in found if a.currency == code]
+    return next(iter(same or ([] if code and found else found)), None)
+
+
+def _masked(body: Body) -> str:
+    printed = text(body, "iban") or text(body, "other")
+    return f"bank account {printed[:4]}…{printed[-4:]} in {text(body, 'currency') or 'an unnamed currency'}"
+
+
+def _plain(number: str) -> str:
+    return "".join(number.split()).upper()
+
+
+def key_of(account: BankAccount, record: StagedRecord) -> str:
+    """Key under which a line is known: the bank's reference where the profile trusts it, else its content."""
+    if account.identity_rule == "entry_reference":
+        return bank_lines.reference_key(record.body) or record.line_key
+    return record.line_key
+
+
+class BankTaking:
+    """The part of a chunk that is bank data."""
+
+    def __init__(self, context: Context, known: Known, written: Written) -> None:
+        self.context, self.known, self.written = context, known, written
+
+    def statement(self, record: StagedRecord) -> tuple[Outcome, str]:
+        """Decide a head. Its lines follow behind it, in this chunk or later ones."""
+        account = account_of(self.context, record.body)
+        if account is None:
+            return self._unattributed(record, f"bank_account_unknown: {_masked(record.body)} is not configured")
+        try:
+            head = statements.read(self.context.company, account.id, account.currency, record.body)
+        except Refused as refused:
+            return self._unattributed(record, f"{refused.code}: {refused}")
+        self.known.groups[record.group] = head.statement_id
+        if head.statement_id in self.known.statements:
+            return "known", head.statement_id
+        if account.booking_source != STATEMENT_FORMAT:
+            return self._keep(record, account, head, "not_booking_source: another source books this account")
+        relation = self._relation(account, head, record.group)
+        head = replace(head, mode=relation.mode, segment=relation.segment)
+        reason = relation.reason or self._unbookable(account, head)
+        if reason:
+            return self._keep(record, account, head, reason)
+        return self._book(record, account, head, relation.covers)
+
+    def _relation(self, account: BankAccount, head: Statement, group: int) -> statements.Relation:
+        booked = [known.statement for known in self._booked(account)]
+        ends = self.known.day_ends.get(account.id, frozenset())
+        relation = statements.relate(head, booked, ends, equal_lines=group in self.known.equal_lines)
+        if relation.mode == "held" and account.identity_rule == "entry_reference":
+            return statements.Relation("add", head.segment)
+        return relation
+
+    def _booked(self, account: BankAccount) -> list[KnownStatement]:
+        found = self.known.statements.values()
+        return [known for known in found if known.state == "booked" and known.bank_account == account.id]
+
+    def _unbookable(self, account: BankAccount, head: Statement) -> str:
+        if not head.balanced and account.unbalanced == "hold":
+            if head.opening_minor is None or head.closing_minor is None:
+                return "balances_missing: opening or closing balance is missing or in another currency"
+            difference = head.opening_minor + head.credits_minor - head.debits_minor - head.closing_minor
+            return f"unbalanced: opening and entries differ from the closing balance by {difference} minor units"
+        if account.gaps == "hold" and head.mode == "add":
+            found = statements.gap(self._chain(account), head, account.currency)
+            return f"gap: expected {found[0]}, found {found[1]}" if found else ""
+        return ""
+
+    def _chain(self, account: BankAccount) -> Chain:
+        return self.known.chains.get(account.id, Chain())
+
+    def _book(
+        self, record: StagedRecord, account: BankAccount, head: Statement, covers: tuple[str, ...]
+    ) -> tuple[Outcome, str]:
+        found = statements.gap(self._chain(account), head, account.currency) if head.mode == "add" else None
+        self._write(record.body, account, head, "booked", "", covers, gap=found is not None)
+        through_on = self.extend(account)
+        restates_one = head.mode == "maximum" and head.segment != head.statement_id
+        if not restates_one:
+            self._say(head.statement_id, self._received(account, head, through_on))
+        if found:
+            self._say(
+                head.statement_id,
+                StatementGapNoticed(
+                    company=self.context.company,
+                    statement_id=head.statement_id,
+                    bank_account=account.id,
+                    expected=found[0],
+                    found=found[1],
+                ),
+            )
+        return "written", head.statement_id
+
+    def extend(self, account: BankAccount, chain: Chain | None = None) -> date | None:
+        """Take booked statements onto the chain; returns how far bank data now reach."""
+        waiting = [known.statement for known in self._booked(account) if not known.statement.chained]
+        chain, taken = statements.extend(chain or self._chain(account), waiting)
+        for identity in taken:
+            known = self.known.statements[identity]
+            self.known.statements[identity] = replace(known, statement=replace(known.statement, chained=True))
+        self.written.chained |= set(taken)
+        self.known.chains[account.id] = self.written.chains[account.id] = chain
+        reach = statements.complete_through_on(chain, account.calendar)
+        self.written.reaches[account.id] = reach
+        return reach
+
+    def _unattributed(self, record: StagedRecord, reason: str) -> tuple[Outcome, str]:
+        """A statement that belongs to no configured account or has no date: its lines are kept until it is tried again."""
+        company, on = self.context.company, self.context.business_date
+        identity = derive("unattributed", company, self.context.submission_id, record.group)
+        self.known.groups[record.group] = str(identity)
+        if str(identity) not in self.known.statements:
+            head = Statement(str(identity), "", on, on, None, None, segment=str(identity), mode="held")
+            known = KnownStatement(head, "unattributed", "", self.context.submission_id)
+            self.known.statements[head.statement_id] = known
+            self.written.statements[head.statement_id] = StatementRow(
+                known, text(record.body, "id"), text(record.body, "currency"), reason, False, dict(record.body)
+            )
+            self._say(
+                head.statement_id,
+                RecordQuarantined(company=company, record_id=identity, kind="statement", reason=reason),
+            )
+        return "held", str(identity)
+
+    def _keep(self, record: StagedRecord, account: BankAccount, head: Statement, reason: str) -> tuple[Outcome, str]:
+        self._write(record.body, account, replace(head, mode="held"), "held", reason, (), gap=False)
+        self._say(head.statement_id, self._held(account, head, reason))
+        return "held", head.statement_id
+
+    def _held(self, account: BankAccount, head: Statement, reason: str) -> StatementHeld:
+        credits = self.known.held_credits.get(head.statement_id, [])
+        return StatementHeld(
+            company=self.context.company,
+            statement_id=head.statement_id,
+            bank_account=account.id,
+            currency=account.currency,
+            from_on=head.from_on,
+            to_on=head.to_on,
+            opening_minor=head.opening_minor or 0,
+            closing_minor=head.closing_minor or 0,
+            reason=reason,
+            credits=credits[:HELD_CREDITS_MAX],
+            source=self._source(head.statement_id, 0),
+        )
+
+    def _received(self, account: BankAccount, head: Statement, through_on: date | None) -> StatementReceived:
+        return received_fact(self.context, account, head, through_on, self._source(head.statement_id, 0))
+
+    def _write(
+        self,
+        body: Body,
+        account: BankAccount,
+        head: Statement,
+        state: str,
+        reason: str,
+        covers: tuple[str, ...],
+        *,
+        gap: bool,
+    ) -> None:
+        known = KnownStatement(head, state, account.id, self.context.submission_id, covers)
+        self.known.statements[head.statement_id] = known
+        self.written.statements[head.statement_id] = StatementRow(
+            known, text(body, "id"), account.currency, reason, gap, dict(body)
+        )
+
+    def line(self, record: StagedRecord) -> tuple[Outcome, str]:
+        """Decide a line by the state of its statement."""
+        identity = record.statement_id or self.known.groups.get(record.group, "")
+        statement = self.known.statements.get(identity)
+        if statement is None:
+            raise Refused("statement_missing", "statement", "the line belongs to no statement that is known")
+        if statement.state == "refused":
+            return "ignored", identity
+        if statement.state != "booked":
+            if statement.submission_id == self.context.submission_id:
+                self.written.held_lines.append((identity, record))
+            return "held", identity
+        account = next(a for a in self.context.config.bank_accounts if a.id == statement.bank_account)
+        return self._booked_line(record, statement, account)
+
+    def _booked_line(self, record: StagedRecord, known: KnownStatement, account: BankAccount) -> tuple[Outcome, str]:
+        key = key_of(account, record)
+        trusted = key != record.line_key
+        there = self.known.lines.setdefault(key, [])
+        pending = record.body.get("status") == bank_lines.PENDING
+        covered = there if trusted else _covered(there, known)
+        occurrence = covered[record.nth - 1].occurrence if 0 < record.nth <= len(covered) else 0
+        if trusted:
+            occurrence = there[0].occurrence if there else 0
+        identity = bank_lines.line_id(self.context.company, account.id, key, occurrence or _next(there))
+        fact = bank_lines.fact_of(
+            self.context.company, account, identity, record.body, self._source(known.statement.statement_id, record.position),
+            known.statement.to_on,
+        )  # fmt: skip
+        if fact is None:
+            return "ignored", ""
+        if pending:
+            return self._announce(record, account, key, fact, identity)
+        signed = bank_lines.signed_minor(fact)
+        if occurrence:
+            if trusted and there[0].signed_minor != signed:
+                raise Refused("conflict", "entry_reference", "the reference was taken before with another amount")
+            return "known", str(identity)
+        row = LineRow(
+            identity, True, account.id, key, _next(there), known.statement.segment, fact.document_on, signed, fact.TYPE
+        )
+        there.append(KnownLine(row.segment, row.occurrence, signed))
+        self.written.lines.append(row)
+        self._say(str(identity), fact)
+        return "written", str(identity)
+
+    def _announce(
+        self, record: StagedRecord, account: BankAccount, key: str, fact: bank_lines.LineFact, identity: UUID
+    ) -> tuple[Outcome, str]:
+        """A pending credit: candidate cash, once per identity."""
+        identity = bank_lines.line_id(self.context.company, account.id, key, max(record.nth, 1))
+        if identity in self.known.announced:
+            return "known", str(identity)
+        fact = fact.model_copy(update={"payment_id": identity})
+        self.known.announced.add(identity)
+        self.written.lines.append(
+            LineRow(
+                identity, False, account.id, key, max(record.nth, 1), "", fact.document_on, fact.amount_minor, fact.TYPE
+            )
+        )
+        self._say(str(identity), fact)
+        return "written", str(identity)
+
+    def _source(self, statement_id: str, line: int) -> Source:
+        return Source(
+            file=self.context.file_name, submission_id=self.context.submission_id, statement_id=statement_id, line=line
+        )
+
+    def _say(self, subject: str, fact: object) -> None:
+        self.written.said.append(Said(fact, subject, derive("event", fact.TYPE, subject)))
+
+
+def _covered(there: list[KnownLine], known: KnownStatement) -> list[KnownLine]:
+    """Equal lines that the statement states again: those of the segments it covers, and its own."""
+    covers = {*known.covers, known.statement.segment, known.statement.statement_id}
+    return sorted((line for line in there if line.segment in covers), key=lambda line: line.occurrence)
+
+
+def _next(there: list[KnownLine]) -> int:
+    return max((line.occurrence for line in there), default=0) + 1
+
+
+def held_credit(account_currency: str, body: Body) -> HeldCredit | None:
+    """What the gate is told of a credit in a held statement; None for debits and unreadable amounts."""
+    if body.get("direction") != "CRDT" or body.get("currency") != account_currency:
+        return None
+    try:
+        amount_minor = bank_lines.minor(body.get("amount"), account_currency, "amount")
+    except Refused:
+        return None
+    party, references = body.get("debtor") or {}, body.get("references") or {}
+    named = [str(references.get(name, "")) for name in ("creditor_reference", "end_to_end")]
+    named += [str(line.get("document", "")) for line in body.get("remittance") or []]
+    named += [str(line) for line in body.get("text") or []]
+    return HeldCredit(
+        amount_minor=amount_minor,
+        payer_hint=str(party.get("name", "")),
+        payer_account=str(party.get("account", "")),
+        references=[reference[:140] for reference in named if reference][:20],
+    )
+
+
+def received_fact(
+    context: Context, account: BankAccount, head: Statement, through_on: date | None, source: Source
+) -> StatementReceived:
+    """The fact of a booked statement; missing balances of a released one count as zero."""
+    return StatementReceived(
+        company=context.company,
+        statement_id=head.statement_id,
+        bank_account=account.id,
+        currency=account.currency,
+        from_on=head.from_on,
+        to_on=head.to_on,
+        opening_minor=head.opening_minor or 0,
+        closing_minor=head.closing_minor or 0,
+        lines=head.lines,
+        credits_minor=head.credits_minor,
+        debits_minor=head.debits_minor,
+        balanced=head.balanced,
+        complete_through_on=through_on,
+        source=source,
+    )

@@ -168,7 +168,7 @@ notice = sa.Table(
     sa.Index("notice_of_account", "company", "account_id", "decided_on"),
     postgresql_with=QUEUE,
 )
-"""Clocks: not_before_at, expires_at, decided_at, sent_at and sent_on are business time, lease and next_try wall time."""
+"""not_before_at, expires_at, decided_at, sent_at and sent_on are business time; lease and next_try are wall time."""
 
 gate_record = sa.Table(
     "gate_record",

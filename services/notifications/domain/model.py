@@ -30,6 +30,7 @@ class Contact:
     """`valid` is false when the ERP says so or when the address refused a mail for good."""
 
     contact_id: str
+    name: str = ""
     email: str = ""
     language: str = ""
     time_zone: str = ""

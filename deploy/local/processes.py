@@ -19,19 +19,17 @@ from deploy.local.errors import StackError
 STOP_TIMEOUT_S = 15.0
 KILL_TIMEOUT_S = 5.0
 
-# Runs in the child before the program: gives up root if asked, asks the kernel for a signal when the parent dies (after
-# the change of user, which would clear it), and leaves if the parent died in between. Without prctl (not Linux)
-# children are stopped by their parent only.
+# Runs in the child before the program: loads what it needs while it still may (the interpreter can be in root's closed
+# home), gives up root if asked, asks the kernel for a signal when the parent dies (after the change of user, which
+# would clear it), and leaves if the parent died in between. Without prctl (not Linux) only the parent stops its children.
 _TRAMPOLINE = """
-import os, sys
+import ctypes, os, sys
+library = ctypes.CDLL(None)
 parent, death_signal, uid, gid = map(int, sys.argv[1:5])
 if uid >= 0:
     os.setgroups([]); os.setgid(gid); os.setuid(uid)
-try:
-    import ctypes
-    ctypes.CDLL(None).prctl(1, death_signal, 0, 0, 0)
-except (AttributeError, OSError, ImportError):
-    pass
+if hasattr(library, "prctl") and library.prctl(1, death_signal, 0, 0, 0) != 0:
+    sys.exit("prctl refused the death signal")
 if os.getppid() != parent:
     sys.exit(0)
 os.execvpe(sys.argv[5], sys.argv[5:], os.environ)

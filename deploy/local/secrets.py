@@ -7,6 +7,7 @@ key.
 import base64
 import json
 import secrets
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,3 +64,9 @@ def _private(path: Path, text: str) -> None:
     partial.touch(mode=0o600)
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    for made in (webhooks_file(target), feeds_file(target), api_keys_file(target)):
+        print(made)

@@ -12,7 +12,6 @@ from services.collections.domain.rows import (
     Account,
     Activity,
     Application,
-    Approval,
     Candidate,
     Cash,
     Contact,
@@ -60,7 +59,12 @@ class Case:
 
     def put(self, row: object) -> None:
         """Take a new or changed row into the case and mark it to be written."""
-        key = tuple(getattr(row, name) for name in type(row).KEY)
+        self.add(row)
+        self.changed[type(row), *_key(row)] = row
+
+    def add(self, row: object) -> None:
+        """Take a row into the case as it stands in the store."""
+        key = _key(row)
         if isinstance(row, Account):
             self.account = row
         elif isinstance(row, WorklistRow):
@@ -68,7 +72,6 @@ class Case:
         elif type(row) in _SHELF:
             shelf: dict = getattr(self, _SHELF[type(row)])
             shelf[key[0] if len(key) == 1 else key] = row
-        self.changed[type(row), *key] = row
 
     def open_debits(self) -> list[Item]:
         """Open items that the debtor owes, oldest due date first, in a fixed order."""
@@ -79,9 +82,7 @@ class Case:
         """Money and credits of the account that are not on debit items: unapplied, on account, open credit memos."""
         cash = self.cash.get(currency)
         credits = sum(
-            item.remaining_minor
-            for item in self.items.values()
-            if item.side == "credit" and item.currency == currency
+            item.remaining_minor for item in self.items.values() if item.side == "credit" and item.currency == currency
         )
         return credits + (cash.unapplied_minor + cash.on_account_minor if cash else 0)
 
@@ -139,6 +140,10 @@ _SHELF: dict[type, str] = {
     Escalation: "escalations",
     Activity: "activities",
 }
+
+
+def _key(row: object) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in type(row).KEY)
 
 
 def _contested(dispute: Dispute, item: Item, on: date) -> int:

@@ -73,17 +73,19 @@ class UpdateDispute(OnAccount):
 
 
 class ResolveDispute(OnAccount):
-    """`credited_minor` is needed for partly_credited; credited grants the whole disputed part."""
+    """`credited_minor` is needed for partly_credited; credited without it grants the whole disputed part."""
 
     dispute_id: UUID
     outcome: Literal["credited", "partly_credited", "rejected", "withdrawn"]
-    credited_minor: Minor | None = None
+    credited_minor: int | None = Field(default=None, ge=0, le=10**15)
     text: Text = ""
 
     @model_validator(mode="after")
     def _amount_fits(self) -> "ResolveDispute":
-        if (self.outcome == "partly_credited") != (self.credited_minor is not None):
-            raise ValueError("credited_minor belongs to the outcome partly_credited and is required there")
+        if self.outcome == "partly_credited" and not self.credited_minor:
+            raise ValueError("outcome partly_credited needs credited_minor")
+        if self.outcome in ("rejected", "withdrawn") and self.credited_minor:
+            raise ValueError(f"nothing is credited by the outcome {self.outcome}; leave credited_minor out")
         return self
 
 

@@ -103,11 +103,7 @@ def _waiting_items(case: Case) -> set[str]:
 
 def _above_minimum(found: list[Claim], policy: DunningPolicy) -> list[Claim]:
     totals = sums(found, lambda claim: claim.undisputed_minor)
-    return [
-        claim
-        for claim in found
-        if totals[claim.item.currency] >= policy.minimum_minor.get(claim.item.currency, 0)
-    ]
+    return [claim for claim in found if totals[claim.item.currency] >= policy.minimum_minor.get(claim.item.currency, 0)]
 
 
 def _not_by_rule(case: Case, policy: DunningPolicy) -> Quiet | None:

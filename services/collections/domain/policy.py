@@ -121,7 +121,7 @@ class HoldPolicy(_Strict):
     threshold_minor: ByCurrency
     days_past_due_min: Days = 35
     cure_days: Days = 5
-    warning_valid_days: Days = 90
+    warning_valid_days: Days = 180
     lease_s: int = Field(ge=3600, le=90 * 86_400)
     renew_before_s: int = Field(ge=0, le=90 * 86_400)
     proposed_again_after_days: Days = 14

@@ -173,9 +173,7 @@ def end(promise: Promise, status: str, on: date) -> Promise:
     return _changed(promise, status, promise.received, on, corrected=False)
 
 
-def _changed(
-    promise: Promise, status: str, received: list[dict[str, Any]], on: date, *, corrected: bool
-) -> Promise:
+def _changed(promise: Promise, status: str, received: list[dict[str, Any]], on: date, *, corrected: bool) -> Promise:
     allowed = status == promise.status == "kept" or status in TRANSITIONS[promise.status]
     assert allowed, f"promise {promise.promise_id}: {promise.status} never becomes {status}"
     return replace(

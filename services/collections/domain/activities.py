@@ -1,0 +1,120 @@
+"""Things done and to do: logging, correcting, and next steps that come back on their date.
+
+Invariant: an activity is never edited; a correction supersedes it, and a step is done by the activity that follows it.
+"""
+
+from dataclasses import replace
+from datetime import date, datetime
+from uuid import UUID
+
+from services.collections.domain.case import Case
+from services.collections.domain.commands import LogActivity
+from services.collections.domain.refusal import Refusal
+from services.collections.domain.rows import Activity
+from shared.events.collections import ActivityLogged
+from shared.ids import derive
+
+BY_RULE = "service:collections"
+ITEMS_MAX = 500
+
+
+def log(case: Case, asked: LogActivity, command_id: UUID, actor: str, on: date, at: datetime) -> ActivityLogged:
+    """What a person did. Raises Refusal when it supersedes or follows something that the account does not have."""
+    done_on = asked.done_on or on
+    if done_on > on:
+        raise Refusal("done_in_the_future", f"done_on {done_on} is after the business date {on}", 422)
+    _close(case, asked.supersedes, "superseded")
+    _close(case, asked.follows, "followed")
+    activity = Activity(
+        company=case.company,
+        account_id=case.account_id,
+        activity_id=derive("activity", case.company, case.account_id, command_id),
+        kind=asked.kind,
+        direction=asked.direction,
+        contact_id=asked.contact_id,
+        addressee=asked.addressee,
+        outcome_code=asked.outcome_code,
+        items=[str(item) for item in asked.items],
+        next_step=asked.next_step,
+        next_on=asked.next_on,
+        minutes=asked.minutes,
+        text=asked.text,
+        done_on=done_on,
+        by=actor,
+        logged_at=at,
+        supersedes=asked.supersedes,
+        follows=asked.follows,
+    )
+    case.put(activity)
+    return fact_of(activity)
+
+
+def _close(case: Case, activity_id: UUID | None, mark: str) -> None:
+    if activity_id is None:
+        return
+    found = case.activities.get(activity_id)
+    if found is None or found.superseded:
+        raise Refusal("activity_unknown", f"account {case.account_id} has no standing activity {activity_id}", 404)
+    case.put(replace(found, **{mark: True}))
+
+
+def by_rule(
+    case: Case,
+    cause: str,
+    on: date,
+    at: datetime,
+    *,
+    kind: str,
+    addressee: str,
+    text: str,
+    next_step: str = "",
+    next_on: date | None = None,
+    items: list[str] | None = None,
+    direction: str = "internal",
+) -> list[ActivityLogged]:
+    """An activity that a rule logs, once per `cause`: a ticket, a note, a task. Empty if it stands already."""
+    activity_id = derive("activity", case.company, case.account_id, cause)
+    if activity_id in case.activities:
+        return []
+    activity = Activity(
+        company=case.company,
+        account_id=case.account_id,
+        activity_id=activity_id,
+        kind=kind,
+        direction=direction,
+        contact_id="",
+        addressee=addressee,
+        outcome_code="",
+        items=(items or [])[:ITEMS_MAX],
+        next_step=next_step,
+        next_on=next_on,
+        minutes=0,
+        text=text,
+        done_on=on,
+        by=BY_RULE,
+        logged_at=at,
+    )
+    case.put(activity)
+    return [fact_of(activity)]
+
+
+def fact_of(activity: Activity) -> ActivityLogged:
+    return ActivityLogged(
+        company=activity.company,
+        activity_id=activity.activity_id,
+        account_id=activity.account_id,
+        kind=activity.kind,
+        direction=activity.direction,
+        contact_id=activity.contact_id,
+        addressee=activity.addressee,
+        outcome_code=activity.outcome_code,
+        items=[UUID(item) for item in activity.items],
+        next_step=activity.next_step,
+        next_on=activity.next_on,
+        minutes=activity.minutes,
+        text=activity.text,
+        done_on=activity.done_on,
+        by=activity.by,
+        supersedes=activity.supersedes,
+        follows=activity.follows,
+    )

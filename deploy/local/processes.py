@@ -21,7 +21,7 @@ KILL_TIMEOUT_S = 5.0
 
 # Runs in the child before the program: loads what it needs while it still may (the interpreter can be in root's closed
 # home), gives up root if asked, asks the kernel for a signal when the parent dies (after the change of user, which
-# would clear it), and leaves if the parent died in between. Without prctl (not Linux) only the parent stops its children.
+# would clear it), and leaves if the parent died in between. Without prctl (not Linux) only the parent stops children.
 _TRAMPOLINE = """
 import ctypes, os, sys
 library = ctypes.CDLL(None)

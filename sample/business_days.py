@@ -45,6 +45,7 @@ def following(on: date) -> date:
     return on
 
 
+@lru_cache(maxsize=65_536)
 def step(on: date, count: int) -> date:
     """The business day `count` business days after (before, if negative) `on`."""
     direction = timedelta(days=1 if count >= 0 else -1)

@@ -83,9 +83,12 @@ def make_contacts(seed: int, customers: list[Customer]) -> list[Contact]:
 
 
 def make_links(seed: int, customers: list[Customer], timeline: Timeline) -> list[Link]:
-    """Affiliates that pay for others: the ERP knows half of these links, some only later, one in ten has ended."""
+    """Second accounts roll up to the first; of the affiliates that pay for others the ERP knows half.
+
+    Some of these links come later, and one in ten ends during the run.
+    """
     rng = Random(f"{seed}:links")
-    links = []
+    links = _same_party(customers)
     for customer in customers:
         payer = affiliate_of(customer, customers)
         if payer is None or rng.randrange(2):
@@ -99,6 +102,17 @@ def make_links(seed: int, customers: list[Customer], timeline: Timeline) -> list
         if ends_on and rng.randrange(10) == 0:
             end = rng.choice(ends_on)
             links.append(replace(link, to_on=end, fed_on=end))
+    return links
+
+
+def _same_party(customers: list[Customer]) -> list[Link]:
+    first: dict[str, Customer] = {customer.account_id: customer for customer in customers}
+    links = []
+    for customer in customers:
+        head = first[customer.party_id.removeprefix("P")]
+        if head is not customer:
+            fed_on = max(customer.registered_on, head.registered_on)
+            links.append(Link(customer.account_id, head.account_id, "rolls_up_to", date(2025, 7, 1), None, fed_on))
     return links
 
 

@@ -211,10 +211,11 @@ def write(seed: int, quarter: Quarter, truth: Truth, folder: Path) -> None:
 def _write_exchange_rates(seed: int, timeline: Timeline, folder: Path) -> None:
     """One file per business day; the first one also brings the rates of the time before the run."""
     folder.mkdir()
+    rates = make_rates(seed, timeline)
     for day in timeline.days:
         rows = [
             {"pair": pair, "rate": rate, "on": on.isoformat(), "source": SOURCE}
-            for on, pairs in make_rates(seed, timeline).items()
+            for on, pairs in rates.items()
             if on == day or (day == timeline.first and on < day)
             for pair, rate in pairs.items()
         ]

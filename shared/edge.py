@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import Authenticator, authenticate
@@ -85,7 +85,7 @@ class Edge:
         except Exception as error:
             if status:
                 raise
-            await _answer_error(error, scope, receive, send_with_headers, correlation_id)
+            await answer_error(error, correlation_id)(scope, receive, send_with_headers)
         finally:
             self._note(scope, status, time.monotonic() - began)
 
@@ -104,11 +104,14 @@ def _correlation_id(headers: Headers) -> str:
     return given if _CORRELATION_FORM.fullmatch(given) else uuid4().hex
 
 
-async def _answer_error(error: Exception, scope: Scope, receive: Receive, send: Send, correlation_id: str) -> None:
+def answer_error(error: Exception, correlation_id: str | None) -> Response:
+    """The problem for any exception; what is our failure is logged."""
     problem = problem_of(error)
-    if problem.status_code == 500:
-        logger.exception("http_request_failed", exc_info=error)
-    await problem_response(problem, correlation_id)(scope, receive, send)
+    if problem.status_code == 503:
+        logger.warning("http_request_not_available", reason=type(error).__name__, detail=str(error)[:500])
+    elif problem.status_code >= 500:
+        logger.error("http_request_failed", exc_info=error)
+    return problem_response(problem, correlation_id)
 
 
 class BodyLimit:

@@ -17,11 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from shared.auth import Authenticator, AuthSettings
-from shared.edge import BODY_BYTES_MAX, CORRELATION_HEADER, Authentication, BodyLimit, Edge
+from shared.edge import BODY_BYTES_MAX, CORRELATION_HEADER, Authentication, BodyLimit, Edge, answer_error
 from shared.errors import Poison, Rejected, Transient
 from shared.openapi import COMMON_RESPONSES, complete_openapi, route_actions, routes_without_examples
 from shared.paging import Page, Paging, page_of, paging
-from shared.problems import FieldProblem, Problem, correlation_of, problem_of, problem_response
+from shared.problems import FieldProblem, Problem, correlation_of
 
 __all__ = [
     "AuthSettings", "BODY_BYTES_MAX", "CORRELATION_HEADER", "HEALTH_PATHS", "FieldProblem", "IdempotencyKey", "Page",
@@ -83,7 +83,7 @@ def make_app(
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
-    return problem_response(problem_of(error), correlation_of(request))
+    return answer_error(error, correlation_of(request))
 
 
 def _health_router(ready: Ready, registry: CollectorRegistry) -> APIRouter:

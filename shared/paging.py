@@ -80,13 +80,17 @@ def decode_cursor(scope: str, text: str) -> tuple[Any, ...]:
     """Keyset values of `text`. Raises Problem 400 when it is damaged or belongs to another query."""
     try:
         padded = text + "=" * (-len(text) % 4)
-        content = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        digest, *values = content
-        if digest == _digest(scope) and len(values) <= VALUES_MAX:
-            return tuple(_value(*pair) for pair in values)
+        digest, *values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        found = tuple(_value(*pair) for pair in values)
     except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
-        pass
-    raise Problem(
+        raise _refused() from None
+    if digest != _digest(scope) or len(found) > VALUES_MAX:
+        raise _refused()
+    return found
+
+
+def _refused() -> Problem:
+    return Problem(
         400,
         "cursor_not_valid",
         "the cursor is damaged or belongs to a list with other filters",

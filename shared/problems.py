@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -151,14 +153,35 @@ def problem_of(error: Exception) -> Problem:
             what_to_do = facts.pop("what_to_do", None)
             return Problem(error.status, error.code, error.message, what_to_do, **facts)
         case Transient():
-            again = {"Retry-After": str(RETRY_AFTER_S)}
-            return Problem(503, "not_available_now", error.message, "send the same request again later", headers=again)
+            return _not_available_now(error.message)
         case Poison():
             what_to_do = "tell the operator the correlation id; the same request will fail again"
             return Problem(500, "cannot_be_processed", "this request cannot be digested", what_to_do)
         case HTTPException():
             code, what_to_do = _CODES.get(error.status_code, ("refused", None))
             return Problem(error.status_code, code, str(error.detail), what_to_do, headers=error.headers)
+        case _ if is_outage(error):
+            return _not_available_now("a part that this service depends on does not answer")
         case _:
             what_to_do = "send it again once; if it fails again, tell the operator the correlation id"
             return Problem(500, "internal_error", "the service failed on this request", what_to_do)
+
+
+def _not_available_now(detail: str) -> Problem:
+    again = {"Retry-After": str(RETRY_AFTER_S)}
+    return Problem(503, "not_available_now", detail, "send the same request again later", headers=again)
+
+
+_OUTAGE_CLASSES = ("08", "40", "53", "57")
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database or network failed, not the request: by SQLSTATE class (connection, rollback for
+    concurrency, resources, operator intervention), lost connection or time-out."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (error.orig is not None and is_outage(error.orig))
+    sqlstate = str(getattr(error, "sqlstate", None) or "")
+    if sqlstate[:2] in _OUTAGE_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE:
+        return True
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)

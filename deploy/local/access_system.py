@@ -246,16 +246,17 @@ def make_access_app(system: AccessSystem) -> Starlette:
 
 def load_webhooks(path: Path) -> list[Webhook]:
     """Verifiers for the secret, or list of secrets (while they are changed), under `access_system` in a JSON file."""
+    damaged = StackError(f'{path} must be JSON with "{SECRET_NAME}": "whsec_<base64>", or a list of such')
     try:
         found = json.loads(path.read_text(encoding="utf-8"))[SECRET_NAME]
         webhooks = [Webhook(secret) for secret in ([found] if isinstance(found, str) else found)]
-        if webhooks:
-            return webhooks
     except OSError as error:
         raise StackError(f"{path} cannot be read ({error.strerror}); give --secrets the webhook secrets") from None
     except (ValueError, KeyError, TypeError, RuntimeError, EmptyWebhookSecretError):
-        pass
-    raise StackError(f'{path} must be JSON with "{SECRET_NAME}": "whsec_<base64>", or a list of such')
+        raise damaged from None
+    if not webhooks:
+        raise damaged
+    return webhooks
 
 
 def main() -> int:

@@ -225,7 +225,11 @@ def test_a_feed_writes_only_its_types_and_companies_and_approves_nothing() -> No
     assert feed.may_write("invoice") and not feed.may_write("customer")
     assert permissions.allowed(feed, "ingest.submit", COMPANY)
     assert not permissions.allowed(feed, "ingest.submit", "another")
-    assert {a for a in ACTIONS if permissions.permitted(feed, a)} == {"ingest.submit", "ingest.read"}
+    assert {a for a in ACTIONS if permissions.permitted(feed, a)} == {
+        "ingest.submit",
+        "ingest.read",
+        "runtime.read",
+    }
 
 
 def test_even_a_key_that_claims_an_approver_role_approves_nothing() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date
 from typing import Annotated, Any
 
+import asyncpg
 import httpx
 import pytest
 import structlog
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import HTMLResponse
 
 from shared.auth import SESSION_COOKIE, Caller, Principal, company_of, require
@@ -34,6 +36,7 @@ from shared.http import (
 )
 from shared.paging import decode_cursor, encode_cursor
 from shared.permissions import CASH_APPLY, CASH_READ
+from shared.problems import problem_of
 from tests.domain.shared.caller_samples import COMPANY, authenticator, token
 
 router = APIRouter(prefix="/v1", tags=["sample"])
@@ -262,6 +265,27 @@ async def test_each_family_of_errors_is_a_problem(client: httpx.AsyncClient, how
         assert body["facts"] == {"account_id": "A1"} and body["what_to_do"] == "redrive it"
     if how == "transient":
         assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (ConnectionRefusedError("db"), True),
+        (TimeoutError(), True),
+        (asyncpg.InterfaceError("pool is closing"), True),
+        (asyncpg.CannotConnectNowError("starting up"), True),
+        (asyncpg.DeadlockDetectedError("x"), True),
+        (asyncpg.LockNotAvailableError("x"), True),
+        (DBAPIError("select 1", {}, asyncpg.AdminShutdownError("x")), True),
+        (DBAPIError("select 1", {}, asyncpg.UniqueViolationError("x")), False),
+        (asyncpg.CheckViolationError("x"), False),
+        (KeyError("x"), False),
+    ],
+)
+def test_an_outage_is_503_and_a_mistake_is_500(error: Exception, outage: bool) -> None:
+    problem = problem_of(error)
+    assert problem.status_code == (503 if outage else 500)
+    assert (problem.headers or {}).get("Retry-After") == ("5" if outage else None)
 
 
 async def test_unknown_path_and_wrong_method_are_problems(client: httpx.AsyncClient) -> None:

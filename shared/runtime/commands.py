@@ -37,11 +37,14 @@ async def run_command(
     body: BaseModel,
     company: str,
     account_id: str | None = None,
+    *,
+    new_company: bool = False,
 ) -> Any:
     """Decide `body` through the service's handler as an event `command.<name>` and return the handler's reply.
 
     Raises Rejected 409 `idempotency_conflict` for the key with another body, `account_parked` while the account's
-    events are parked, 404 `company_unknown`, and whatever the handler refuses.
+    events are parked, 404 `company_unknown` (unless the command may bring a `new_company`), and whatever the handler
+    refuses.
     """
     identity = command_id(principal.actor, route, key)
     digest = body_hash(body)
@@ -50,7 +53,7 @@ async def run_command(
         if await db.fetchval(sql.TAKE_COMMAND, identity, digest) is None:
             return await _known(db, identity, digest)
         moment = await runtime.unit.control.moment(db)
-        await _check(db, moment, company, account_id)
+        await _check(db, moment, company, account_id, new_company)
         event = command_event(runtime, moment, identity, principal, name, body, company, account_id)
         effects = await apply(db, runtime.unit, [event], moment)
         await outbox.publish(db, runtime.service, [_accepted(event, runtime.service, route, key, digest, body)])
@@ -69,8 +72,10 @@ async def _known(db: asyncpg.Connection, identity: UUID, digest: str) -> Any:
     return row["reply"]["reply"]
 
 
-async def _check(db: asyncpg.Connection, moment: Moment, company: str, account_id: str | None) -> None:
-    if company not in moment.companies:
+async def _check(
+    db: asyncpg.Connection, moment: Moment, company: str, account_id: str | None, new_company: bool
+) -> None:
+    if company not in moment.companies and not new_company:
         raise Rejected("company_unknown", f"company {company!r} is not configured; configure it at ingest first", 404)
     if account_id and await db.fetch(sql.PARKED_AMONG, [key_of(company, account_id)]):
         raise Rejected(

@@ -80,7 +80,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """An event to publish. Topic and key follow from the catalogue and the fact unless `key` is given."""
+    """An event to publish. Topic and key follow from the catalogue and the fact unless `topic` or `key` is given."""
 
     cause: Event
     data: Fact
@@ -90,6 +90,7 @@ class Emission:
     business_date: date | None = None
     actor: str = ""
     event_id: UUID | None = None
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,10 @@ def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> Outbo
         code_version=CODE_VERSION,
         traceparent=cause.traceparent,
     )
-    partition = partition_of(key.encode(), PARTITIONS) if entry.topic == PAYMENTS else None
+    topic = emission.topic or entry.topic
+    partition = partition_of(key.encode(), PARTITIONS) if topic == PAYMENTS else None
     stream = key if partition is None else f"~p{partition}"
-    return OutboxRow(entry.topic, partition, key, stream, envelope, encode(data))
+    return OutboxRow(topic, partition, key, stream, envelope, encode(data))
 
 
 async def publish(db: asyncpg.Connection, source: str, emissions: Sequence[Emission], at: datetime | None = None) -> None:

@@ -70,7 +70,7 @@ class Chain:
 class Scan:
     """A folded text, its runs as (text, start, end) and the runs joined; never changed after it was made.
 
-    `offsets`: where each run begins in `joined`. `chains`: the digit chains by their digits, found when first asked for.
+    `offsets`: where each run begins in `joined`. `chains`: the digit chains by their digits, found when asked for.
     """
 
     __slots__ = ("text", "runs", "joined", "offsets", "_chains")

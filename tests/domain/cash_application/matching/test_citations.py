@@ -1,0 +1,128 @@
+"""What counts as a citation of a document number, what does not, and what reads like one and leads nowhere."""
+
+import pytest
+
+from services.cash_application.domain.matching.keys import account_keys, lookup_keys, tokens
+from services.cash_application.domain.matching.model import Candidates, RemittanceLine
+from services.cash_application.domain.matching.references import find
+from tests.domain.cash_application.matching.builders import ACME, OWN, item, pay
+
+CITED = [
+    ("1234", "1234", "full"),
+    ("PAY-123", "PAY-123", "full"),
+    ("123456", "payment for 123456 urgent!", "full"),
+    ("TURLUTUTU21", "TURLUTUTU21", "full"),
+    ("INV-2026-00017", "Inv 2026/00017 of march", "full"),
+    ("INV-2026-00017", "INV202600017", "full"),
+    ("INV-2026-00017", "RE 2026-\n00017 thanks", "core"),
+    ("INV/1234", "paying invoices 1234", "core"),
+    ("INV-2026-00017", "ref 00017", "suffix"),
+    ("INV-00150", "Invoice #150", "labelled"),
+    ("INV-00150", "Invoices 149, 150 and 151", "labelled"),
+    ("INV-1234", "RechnungINV-1234", "full"),
+    ("RG-1234/A", "rg 1234 a", "full"),
+    ("INV-17", "pay INV-17 now", "full"),
+    ("test ref", "Test Ref", "full"),
+    ("FÄ-20117", "fä 20117", "full"),
+]
+NOT_CITED = [
+    ("78910", "payment for 123456 urgent!"),
+    ("selling 3 apples, 2 tomatoes and 12kg of potatoes", "12"),
+    ("", "/?"),
+    ("INV-1234", "INV-12345"),
+    ("INV-1234", "912345"),
+    ("INV-1234", "PO-1234"),
+    ("INV-1234", "customer no. 1234"),
+    ("1234", "EUR 1.234,00"),
+    ("1234", "1234.00"),
+    ("1234", "99-1234"),
+    ("12032026", "12.03.2026"),
+    ("INV-00150", "150"),
+    ("INV-2026-00017", "0017"),
+    ("54300", "DE89 3704 0044 0532 0130 00"),
+    ("test ref", "this is a test ref erendum"),
+]
+
+
+@pytest.mark.parametrize(("number", "text", "kind"), CITED)
+def test_a_number_is_cited_when_it_stands_whole_or_by_a_distinctive_suffix(number, text, kind):
+    found = find(pay("10.00", text), Candidates((item(number, "10.00"),)))
+    assert [citation.kind for citation in found.documents] == [kind]
+
+
+@pytest.mark.parametrize(("number", "text"), NOT_CITED)
+def test_a_number_is_never_found_in_other_digits_dates_amounts_or_under_a_foreign_label(number, text):
+    assert find(pay("10.00", text), Candidates((item(number, "10.00"),))).documents == ()
+
+
+@pytest.mark.parametrize(("number", "text", "kind"), CITED)
+def test_every_citation_is_loaded_by_a_key_that_payment_and_item_share(number, text, kind):
+    assert set(tokens(pay("10.00", text))) & set(lookup_keys(item(number, "10.00")))
+
+
+def test_the_span_of_a_citation_is_the_span_in_the_original_text():
+    text = "Überweisung für Rechnung INV-2026-00017, danke"
+    citation = find(pay("10.00", text), Candidates((item("INV-2026-00017", "10.00"),))).documents[0]
+    assert text[citation.start : citation.end] == "INV-2026-00017"
+
+
+def test_a_full_number_hides_shorter_numbers_inside_it():
+    found = find(pay("10.00", "INV-2026-00017"), Candidates((item("INV-2026-00017", "10.00"), item("00017", "10.00"))))
+    assert [citation.documents for citation in found.documents] == [("INV-2026-00017/C-10001",)]
+
+
+def test_the_same_number_on_two_documents_is_one_citation_of_both():
+    items = (item("INV-1234", "10.00"), item("INV-1234", "20.00", "C-10002"))
+    found = find(pay("10.00", "INV-1234"), Candidates(items))
+    assert [len(citation.documents) for citation in found.documents] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "strong"),
+    [("Invoice 4711", True), ("INV-999", True), ("thanks 8812345", False), ("RF18 5390 0754 7043", True)],
+)
+def test_what_reads_like_a_number_and_leads_nowhere_is_unresolved(text, strong):
+    found = find(pay("10.00", text), Candidates((item("INV-1234", "10.00", payment_reference=OWN),)))
+    assert {place.strong for place in found.unresolved} >= {strong}
+
+
+@pytest.mark.parametrize(
+    "text", ["Invoice payment March 2026", "12.03.2026 EUR 1.234,56", "PO 4500012345", "thank you"]
+)
+def test_dates_amounts_periods_and_order_numbers_are_no_unresolved_citations(text):
+    assert find(pay("10.00", text), Candidates((item("INV-1234", "10.00"),))).unresolved == ()
+
+
+def test_the_customer_number_is_recognised_and_is_no_unresolved_citation():
+    found = find(pay("10.00", "C-10001 membership"), Candidates((item("INV-1234", "10.00"),), (ACME,)))
+    assert (found.accounts, found.unresolved) == ({"C-10001"}, ())
+
+
+@pytest.mark.parametrize("text", ["RF18539007547034", "rf18 5390 0754 7034 INV-1", "(RF18 5390\n0754 7034)"])
+def test_an_own_reference_is_found_in_any_spelling_when_its_check_digits_are_right(text):
+    found = find(pay("99.00", text), Candidates((item("INV-1234", "10.00", payment_reference=OWN),)))
+    assert [citation.documents for citation in found.references] == [("INV-1234/C-10001",)]
+    assert f"r:{OWN}" in tokens(pay("99.00", text))
+
+
+def test_a_reference_with_wrong_check_digits_is_none():
+    found = find(pay("10.00", "RF17539007547034"), Candidates((item("X1", "10.00", payment_reference=OWN),)))
+    assert found.references == ()
+    assert found.unresolved
+
+
+def test_an_account_is_loaded_by_bank_account_in_any_spelling_and_by_name():
+    keys = set(account_keys(ACME))
+    assert "a:DE89370400440532013000" in tokens(pay("1.00", payer_account="DE89 3704 0044 0532 0130 00"))
+    assert set(tokens(pay("1.00", payer_account="de89 3704 0044 0532 0130 00"))) & keys
+    assert set(tokens(pay("1.00", payer_name="MASCHINENBAU ACME"))) & keys
+
+
+def test_structured_lines_are_looked_up_too():
+    payment = pay("10.00", remittance=(RemittanceLine("INV-2026-00017"),))
+    assert set(tokens(payment)) & set(lookup_keys(item("INV-2026-00017", "10.00")))
+
+
+def test_the_keys_of_a_payment_are_bounded_whatever_it_says():
+    text = " ".join(str(number) for number in range(10_000, 14_000))
+    assert len(tokens(pay("1.00", text))) == 200

@@ -25,7 +25,7 @@ def main() -> int:
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if STAMP.exists() and STAMP.read_text(encoding="ascii") == wanted and _works():
         return 0
-    print("Installing the packages of requirements.lock into .venv (once, about 250 MB) ...", flush=True)
+    print("Installing the packages of requirements.lock into .venv (once, about a minute) ...", flush=True)
     uv = shutil.which("uv")
     steps = _with_uv(uv) if uv else _with_pip()
     for command, problem in steps:

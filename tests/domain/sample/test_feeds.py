@@ -11,7 +11,8 @@ HEADERS = {
     "customers": "company,account_id,party_id,name,debtor_kind,country,region,subdivision,industry,segment,language,"
     "currency,time_zone,tax_ids,terms,credit_limit,collector,sales_owner,customer_since_on,bank_accounts,"
     "access_targets,confidentiality,status",
-    "contacts": "company,account_id,contact_id,name,roles,email,phone,address,language,time_zone,channels,consents,valid",
+    "contacts": "company,account_id,contact_id,name,roles,email,phone,address,language,time_zone,channels,consents,"
+    "valid",
     "links": "company,from_account_id,to_account_id,kind,from_on,to_on",
     "documents": "company,source_system,document_type,source_document_id,number,account_id,document_on,service_from_on,"
     "service_to_on,terms,due_on,currency,net,tax,total,prepaid,instalments,discounts,purchase_order,contract,project,"

@@ -98,3 +98,20 @@ def test_the_command_line_refuses_with_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("sample: days must be at least 2")
+
+
+def test_the_page_of_rates_says_what_seed_one_gives() -> None:
+    rates = tell(1, draw(1, 60, 400, 4000)).rates
+    page = (ROOT / "docs" / "sample.md").read_text().splitlines()
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells] for cells in (line.split("|") for line in page) if cells[1:]
+    }
+
+    def percent(share: str) -> str:
+        tenths = (int(share.replace(".", "")) + 5) // 10
+        return f"{tenths // 10}.{tenths % 10} %"
+
+    for kind, row in rates["shares"].items():
+        written = rows[kind][2:7]
+        shares = [percent(row[name]) for name in ("minimum", "planned", "realised", "realised_by_value")]
+        assert written == [*shares[:2], str(row["count"]), *shares[2:]], kind

@@ -8,6 +8,23 @@ from stdnum import iban, iso11649
 
 from tests.domain.sample.reading import Paper, Run, minor
 
+FORMS = (
+    "n:Ntry/n:NtryDtls/n:Btch",
+    "n:Ntry/n:RvslInd",
+    ".//n:Ustrd",
+    ".//n:CdtrRefInf/n:Ref",
+    ".//n:RfrdDocInf/n:Nb",
+    ".//n:AdjstmntAmtAndRsn",
+    ".//n:CdtNoteAmt",
+    ".//n:DscntApldAmt",
+    ".//n:RtrInf/n:Rsn/n:Cd",
+    ".//n:RtrInf/n:Rsn/n:Prtry",
+    ".//n:Chrgs",
+    ".//n:UltmtDbtr",
+    ".//n:UETR",
+    ".//n:DbtrAcct/n:Id/n:Othr/n:Id",
+)
+
 
 def by_account(run: Run) -> dict[str, list[Paper]]:
     found: dict[str, list[Paper]] = defaultdict(list)
@@ -84,11 +101,7 @@ def test_both_versions_are_delivered_in_their_own_forms(quarter: Run) -> None:
 
 
 def test_the_papers_hold_the_forms_that_readers_must_know(quarter: Run) -> None:
-    for path in (
-        "n:Ntry/n:NtryDtls/n:Btch", ".//n:CdtrRefInf/n:Ref", ".//n:RfrdDocInf/n:Nb", ".//n:AdjstmntAmtAndRsn",
-        ".//n:Ustrd", ".//n:RtrInf/n:Rsn", ".//n:Chrgs", ".//n:UltmtDbtr", ".//n:UETR", ".//n:RvslInd", ".//n:CdtNoteAmt",
-        ".//n:DscntApldAmt", ".//n:DbtrAcct/n:Id/n:Othr/n:Id",
-    ):  # fmt: skip
+    for path in FORMS:
         assert any(paper.all(path) for paper in quarter.papers), path
 
 

@@ -15,6 +15,7 @@ import asyncpg
 
 from services.collections.domain.case import Case
 from services.collections.domain.rows import (
+    AGE_CLASSES,
     ROWS,
     Account,
     Activity,
@@ -38,6 +39,7 @@ from shared.runtime.day import part_of
 from shared.runtime.effects import DayWork
 
 LOOK_BACK_DAYS = 400
+NO_LATENESS = [0] * AGE_CLASSES
 BUCKETS = 1024
 """Account ranges; every number of day parts that divides it cuts the same way as `part_of`."""
 
@@ -150,7 +152,7 @@ async def load(db: asyncpg.Connection, events: Sequence[Event]) -> State:
     touched = _named_accounts(events)
     await _add_payment_accounts(db, events, state, touched)
     if touched:
-        await db.execute(ENSURE_ACCOUNTS, *_columns(touched), [_bucket(a) for _, a in sorted(touched)], [0] * 6)
+        await db.execute(ENSURE_ACCOUNTS, *_columns(touched), [_bucket(a) for _, a in sorted(touched)], NO_LATENESS)
     await _add_day_accounts(db, events, state, touched)
     if not touched:
         return state
@@ -268,15 +270,22 @@ def _sql_type(annotation: Any) -> str:
 
 
 def _upsert(kind: type) -> str:
-    """`insert … on conflict (key) do update` over one array per column, the columns being the fields of the row."""
+    """`insert … on conflict (key) do update` over one array per column, the columns being the fields of the row.
+
+    A column of lists goes as one JSON array: asyncpg would take a list of lists for an array of two dimensions.
+    """
     names = [f'"{column.name}"' for column in fields(kind)]
-    arrays = [f"${place}::{_sql_type(column.type)}[]" for place, column in enumerate(fields(kind), 1)]
+    sets = [_elements(place, _sql_type(column.type)) for place, column in enumerate(fields(kind), 1)]
     key = _KEYS[kind.TABLE]
     changes = [f"{name} = excluded.{name}" for name in names if name.strip('"') not in key]
     return (
-        f"insert into {kind.TABLE} ({', '.join(names)}) select * from unnest({', '.join(arrays)}) "
+        f"insert into {kind.TABLE} ({', '.join(names)}) select * from rows from ({', '.join(sets)}) "
         f"on conflict ({', '.join(key)}) do update set {', '.join(changes)}"
     )
+
+
+def _elements(place: int, sql_type: str) -> str:
+    return f"jsonb_array_elements(${place}::jsonb)" if sql_type == "jsonb" else f"unnest(${place}::{sql_type}[])"
 
 
 UPSERTS: dict[type, str] = {kind: _upsert(kind) for kind in ROWS}

@@ -3,6 +3,7 @@
 `Known` evolves while the records of a chunk are decided in order; `Written` is the write set, each table once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -29,6 +30,7 @@ class StagedRecord:
     nth: int = 0
     record_id: UUID | None = None
     statement_id: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +184,13 @@ class Written:
     chains: dict[str, Chain] = field(default_factory=dict)
     reaches: dict[str, date | None] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next records of a submission, with everything known of what they touch. `last`: none is left behind it."""
+
+    context: Context
+    known: Known
+    records: Sequence[StagedRecord]
+    last: bool

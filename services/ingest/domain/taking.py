@@ -27,6 +27,9 @@ from shared.events.facts import Fact, Source
 from shared.ids import derive
 
 CONFLICT = "conflict"
+RECORD_BYTES_MAX = 700_000
+UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, ArithmeticError)
+"""What a record of a wrong shape makes of the code that reads it; it is held back alone."""
 MASTER_DATA = ("customer", "contact", "link")
 
 
@@ -83,6 +86,9 @@ class Taking:
                 outcome, subject = self._take(record)
             except Refused as refused:
                 self._hold_back(record, refused)
+            except UNREADABLE as problem:
+                reason = f"the record is not of the shape that its type has ({type(problem).__name__}: {problem})"
+                self._hold_back(record, Refused("not_digestible", "record", reason[:500]))
             else:
                 self._note(record, outcome, subject)
         return self.written
@@ -91,6 +97,8 @@ class Taking:
         self.written.said.append(Said(fact, str(subject), derive("event", fact.TYPE, *identity)))
 
     def _take(self, record: StagedRecord) -> tuple[Outcome, str]:
+        if record.size > RECORD_BYTES_MAX:
+            raise Refused("too_large", "record", f"a record has at most {RECORD_BYTES_MAX} bytes")
         company = text(record.body, "company")
         if company and company != self.context.company:
             raise Refused("foreign_company", "company", f"the record is of {company!r}, the submission is not")

@@ -145,7 +145,7 @@ class BankTaking:
         return reach
 
     def _unattributed(self, record: StagedRecord, reason: str) -> tuple[Outcome, str]:
-        """A statement that belongs to no configured account or has no date: its lines are kept until it is tried again."""
+        """A statement of no configured account or without a date: its lines are kept until it is tried again."""
         company, on = self.context.company, self.context.business_date
         identity = derive("unattributed", company, self.context.submission_id, record.group)
         self.known.groups[record.group] = str(identity)
@@ -228,10 +228,9 @@ class BankTaking:
         if trusted:
             occurrence = there[0].occurrence if there else 0
         identity = bank_lines.line_id(self.context.company, account.id, key, occurrence or _next(there))
-        fact = bank_lines.fact_of(
-            self.context.company, account, identity, record.body, self._source(known.statement.statement_id, record.position),
-            known.statement.to_on,
-        )  # fmt: skip
+        source = self._source(known.statement.statement_id, record.position)
+        day_of = known.statement.to_on
+        fact = bank_lines.fact_of(self.context.company, account, identity, record.body, source, day_of)
         if fact is None:
             return "ignored", ""
         if pending:

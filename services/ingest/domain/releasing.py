@@ -1,0 +1,182 @@
+"""Releases by a person: a held-back record is tried again or discarded, a held statement is booked or refused.
+
+Invariant: a statement leaves its hold once; its kept lines then go the way of every other line, in chunks.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.ingest.domain import quarantine, statements
+from services.ingest.domain.commands import ReleaseStatement
+from services.ingest.domain.known import Context, Known, KnownStatement, Quarantined, Said, StatementRow, Written
+from services.ingest.domain.statements import Chain
+from services.ingest.domain.taking_bank import BankTaking, received_fact
+from shared.errors import Rejected
+from shared.events.facts import Source
+from shared.events.payments import RecordReleased, StatementReleased
+from shared.ids import derive
+
+
+def release_id(command: UUID) -> UUID:
+    """Id of the internal submission by which kept records go on."""
+    return derive("submission", "release", command)
+
+
+def to_retry(entry: Quarantined | None) -> Quarantined:
+    """The entry if it can be tried again."""
+    if entry is None:
+        raise Rejected("record_unknown", "there is no such held-back record", 404)
+    if entry.state != "open":
+        raise Rejected("record_not_open", f"the record is {entry.state}; only an open one can be released or discarded")
+    if entry.kind == "statement":
+        raise Rejected("record_is_statement", "a statement is released by POST /v1/statements/{id}/release")
+    return entry
+
+
+def to_discard(entry: Quarantined | None) -> Quarantined:
+    return to_retry(entry)
+
+
+def discarded_said(company: str, entry: Quarantined, actor: str, reason: str) -> Said:
+    return quarantine.released_said(company, entry, f"discarded by {actor}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStatement:
+    """A statement that waits, with what is booked around it."""
+
+    row: StatementRow
+    known: Known
+
+
+@dataclass(slots=True)
+class StatementRelease:
+    """`restaged`: the kept lines go on in an internal submission; `head_again`: so does the head."""
+
+    statement_id: str
+    state: str
+    restaged: bool
+    head_again: bool
+    bank_from_on: date
+    context: Context
+    written: Written = field(default_factory=Written)
+
+
+def release(held: HeldStatement | None, body: ReleaseStatement, context: Context) -> StatementRelease:
+    """What a release does. Raises Rejected when the statement does not wait or the command leaves a choice open."""
+    if held is None:
+        raise Rejected("statement_unknown", "there is no such statement", 404)
+    known = held.row.known
+    made = StatementRelease(body.statement_id, "refused", False, False, known.statement.from_on, context)
+    taking = BankTaking(context, held.known, made.written)
+    if known.state == "booked" and held.row.gap and body.outcome == "booked":
+        return _accept_gap(held, made, taking)
+    if known.state not in ("held", "unattributed"):
+        raise Rejected("statement_not_held", f"the statement is {known.state}; only a held one can be released")
+    if body.outcome == "refused":
+        return _refuse(held, made, body)
+    if known.state == "unattributed":
+        return _again(held, made)
+    return _book(held, made, taking, body)
+
+
+def _account(context: Context, known: KnownStatement) -> Any:
+    found = next((a for a in context.config.bank_accounts if a.id == known.bank_account), None)
+    if found is None:
+        raise Rejected("bank_account_unknown", f"bank account {known.bank_account!r} is no longer configured")
+    return found
+
+
+def _accept_gap(held: HeldStatement, made: StatementRelease, taking: BankTaking) -> StatementRelease:
+    """The missing statements will not come: the chain begins again at this one."""
+    known = held.row.known
+    account = _account(made.context, known)
+    head = known.statement
+    identity = head.statement_id
+    start = Chain(head.to_on, head.closing_minor, head.number)
+    held.known.statements[identity] = replace(known, statement=replace(head, chained=True))
+    taking.written.chained.add(identity)
+    taking.extend(account, start)
+    made.written.statements[identity] = replace(held.row, gap=False, known=held.known.statements[identity])
+    _say(
+        made,
+        StatementReleased(
+            company=made.context.company, statement_id=identity, bank_account=account.id, outcome="booked"
+        ),
+    )
+    made.state = "booked"
+    return made
+
+
+def _refuse(held: HeldStatement, made: StatementRelease, body: ReleaseStatement) -> StatementRelease:
+    known = replace(held.row.known, state="refused")
+    made.written.statements[body.statement_id] = replace(held.row, known=known, reason=body.reason)
+    _say_outcome(held, made, "refused")
+    return made
+
+
+def _again(held: HeldStatement, made: StatementRelease) -> StatementRelease:
+    """Its bank account may be configured now: head and lines are decided as if they came today."""
+    known = replace(held.row.known, state="refused")
+    made.written.statements[held.row.known.statement.statement_id] = replace(
+        held.row, known=known, reason="tried again"
+    )
+    made.state, made.restaged, made.head_again = "retrying", True, True
+    made.bank_from_on = made.context.business_date - timedelta(days=1)
+    _say_outcome(held, made, "booked")
+    return made
+
+
+def _book(held: HeldStatement, made: StatementRelease, taking: BankTaking, body: ReleaseStatement) -> StatementRelease:
+    known, account = held.row.known, _account(made.context, held.row.known)
+    if "overlap" in held.row.reason and body.overlap is None:
+        raise Rejected(
+            "overlap_needed", "say whether the lines add to those booked or repeat them: overlap add or maximum", 422
+        )
+    booked = [
+        k.statement for k in held.known.statements.values() if k.state == "booked" and k.bank_account == account.id
+    ]
+    covers: tuple[str, ...] = ()
+    if body.overlap == "maximum":
+        covers = tuple(sorted({other.segment for other in statements.overlapping(known.statement, booked)}))
+    head = replace(known.statement, mode="maximum" if covers else "add")
+    now = KnownStatement(head, "booked", account.id, made.context.submission_id, covers)
+    held.known.statements[head.statement_id] = now
+    made.written.statements[head.statement_id] = replace(held.row, known=now, reason=f"released: {body.reason}")
+    reach = taking.extend(account)
+    _say_outcome(held, made, "booked")
+    _say(made, received_fact(made.context, account, head, reach, Source(statement_id=head.statement_id)))
+    made.state, made.restaged = "booked", True
+    return made
+
+
+def _say_outcome(held: HeldStatement, made: StatementRelease, outcome: str) -> None:
+    known, company = held.row.known, made.context.company
+    identity = known.statement.statement_id
+    if known.state == "unattributed":
+        fact: Any = RecordReleased(company=company, record_id=UUID(identity), kind="statement", reason=outcome)
+    else:
+        fact = StatementReleased(
+            company=company, statement_id=identity, bank_account=known.bank_account, outcome=outcome
+        )
+    _say(made, fact)
+
+
+def _say(made: StatementRelease, fact: Any) -> None:
+    identity = derive("event", fact.TYPE, made.statement_id)
+    own_key = made.statement_id if fact.TYPE.startswith("record.") else ""
+    made.written.said.append(Said(fact, made.statement_id, identity, own_key=own_key))
+
+
+__all__ = [
+    "HeldStatement",
+    "Known",
+    "StatementRelease",
+    "discarded_said",
+    "release",
+    "release_id",
+    "to_discard",
+    "to_retry",
+]

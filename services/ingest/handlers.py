@@ -1,0 +1,159 @@
+"""Decides what ingest is asked: a chunk of a submission, configuration, policies, releases. Pure but for load and save.
+
+Invariant: every outcome of a chunk is written in the transaction that removes its staged records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.ingest import store
+from services.ingest.domain import commands, configuring, releasing
+from services.ingest.domain.known import Chunk, Context, Quarantined, Said, Written
+from services.ingest.domain.taking import Taking
+from shared.approval import ApprovalRequest, Approved
+from shared.errors import Rejected
+from shared.events.catalogue import key_of
+from shared.events.codec import Event
+from shared.runtime.control import save_control
+from shared.runtime.effects import DayWork, Effects, Emission, Moment
+
+
+@dataclass(slots=True)
+class Rows:
+    """The write set. Each part is None or empty when the command does not touch it."""
+
+    company: str = ""
+    chunk: Chunk | None = None
+    written: Written | None = None
+    draft: configuring.Draft | None = None
+    request: ApprovalRequest | None = None
+    approved: tuple[ApprovalRequest, Approved] | None = None
+    control: list[Event] = field(default_factory=list)
+    retry_records: list[UUID] = field(default_factory=list)
+    discarded: tuple[UUID, str] | None = None
+    release: releasing.StatementRelease | None = None
+    cause: Event | None = None
+
+
+class IngestHandler:
+    """See shared.runtime.effects.Handler. Ingest is given one command at a time."""
+
+    day_parts = 0
+    day_phase2 = False
+
+    async def load(self, db: asyncpg.Connection, events: Sequence[Event], moment: Moment) -> Any:
+        return [await _load(db, event, moment) for event in events]
+
+    def decide(self, state: Any, events: Sequence[Event], moment: Moment) -> Effects:
+        effects = Effects(rows=[])
+        for loaded, event in zip(state, events, strict=True):
+            rows = Rows(company=event.company, cause=event)
+            effects.reply = _decide(loaded, event, moment, rows, effects)
+            effects.rows.append(rows)
+        return effects
+
+    async def save(self, db: asyncpg.Connection, effects: Effects) -> None:
+        for rows in effects.rows:
+            await store.save(db, rows)  # tidy: one command per call
+            if rows.control:
+                await save_control(db, rows.control)
+
+    async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]:
+        return {}
+
+
+async def _load(db: asyncpg.Connection, event: Event, moment: Moment) -> Any:
+    data, company = event.data, event.company
+    match data:
+        case commands.WriteChunk():
+            return await store.load_chunk(db, data.submission_id, data.size, moment.companies[company])
+        case commands.ProposePolicy():
+            return await store.policy_known(db, company, data.name, data.version)
+        case commands.ApprovePolicy():
+            return await store.load_draft(db, company, data.draft_id)
+        case commands.ReleaseRecord() | commands.DiscardRecord():
+            return await store.load_quarantined(db, company, data.record_id)
+        case commands.ReleaseStatement():
+            return await store.load_statement(db, company, data.statement_id)
+    return None
+
+
+def _decide(loaded: Any, event: Event, moment: Moment, rows: Rows, effects: Effects) -> Any:
+    data = event.data
+    match data:
+        case commands.WriteChunk():
+            return _write_chunk(loaded, event, rows, effects)
+        case commands.ConfigureCompany():
+            configuring.check_company(data.company, moment.companies.get(event.company))
+            _control(event, [data.company], rows, effects)
+            return {"company": event.company, "bank_accounts": [a.id for a in data.company.bank_accounts]}
+        case commands.PublishRates():
+            _control(event, data.rates, rows, effects)
+            return {"published": len(data.rates)}
+        case commands.ProposePolicy():
+            rows.draft, rows.request = configuring.draft(data, event.envelope, known=loaded)
+            return {"draft_id": str(rows.draft.draft_id), "sha256": data.sha256, "state": "proposed"}
+        case commands.ApprovePolicy():
+            rows.approved, activated = configuring.activate(data, loaded, event.envelope)
+            _control(event, [activated], rows, effects)
+            return {"name": activated.name, "version": activated.version, "state": "activated"}
+        case commands.ReleaseRecord():
+            rows.retry_records = [releasing.to_retry(loaded).record_id]
+            return {"record_id": str(data.record_id), "state": "retrying"}
+        case commands.DiscardRecord():
+            return _discard(loaded, event, rows, effects)
+        case commands.ReleaseStatement():
+            return _release_statement(loaded, event, moment, rows, effects)
+    raise Rejected("command_unknown", f"ingest does not know {event.type}", 404)
+
+
+def _control(event: Event, facts: Sequence[Any], rows: Rows, effects: Effects) -> None:
+    """Publish control facts and keep them here as well: ingest reads none of its own topics."""
+    for fact in facts:
+        effects.emit(event, fact, fact.company)
+        rows.control.append(Event(event.envelope, fact))
+
+
+def _write_chunk(chunk: Chunk | None, event: Event, rows: Rows, effects: Effects) -> Any:
+    if chunk is None:
+        return {"left": False}
+    written = Taking(chunk.context, chunk.known).take_all(chunk.records)
+    rows.chunk, rows.written = chunk, written
+    effects.emissions += [emission(event, said) for said in written.said]
+    return {"left": not chunk.last}
+
+
+def emission(event: Event, said: Said) -> Emission:
+    key = key_of(event.company, None, said.own_key) if said.own_key else ""
+    return Emission(event, said.fact, said.subject, key=key, event_id=said.event_id, topic=said.topic)
+
+
+def _discard(row: Quarantined | None, event: Event, rows: Rows, effects: Effects) -> Any:
+    entry = releasing.to_discard(row)
+    rows.discarded = (entry.record_id, "discarded")
+    said = releasing.discarded_said(event.company, entry, event.envelope.actor, event.data.reason)
+    effects.emissions.append(emission(event, said))
+    return {"record_id": str(entry.record_id), "state": "discarded"}
+
+
+def _release_statement(
+    held: releasing.HeldStatement | None, event: Event, moment: Moment, rows: Rows, effects: Effects
+) -> Any:
+    context = Context(
+        submission_id=releasing.release_id(event.envelope.id),
+        company=event.company,
+        config=moment.companies[event.company],
+        business_date=event.envelope.business_date,
+    )
+    rows.release = releasing.release(held, event.data, context)
+    rows.written = rows.release.written
+    effects.emissions += [emission(event, said) for said in rows.release.written.said]
+    return {
+        "statement_id": event.data.statement_id,
+        "state": rows.release.state,
+        "submission_id": str(context.submission_id) if rows.release.restaged else None,
+    }

@@ -1,0 +1,177 @@
+"""The life of a submission: stored, staged, accepted or rejected whole, then written in chunks.
+
+Invariant: a submission is taken once, whoever sends it how often; a crash at any point is mended by sending it again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import asyncpg
+
+from services.ingest.domain.commands import WriteChunk
+from services.ingest.formats.records import FormatError
+from services.ingest.staging import stage_file
+from services.ingest.store import submissions
+from services.ingest.store.submissions import NewSubmission
+from shared.errors import Rejected
+from shared.events.codec import Event
+from shared.events.envelope import Envelope
+from shared.ids import command_id, derive
+from shared.runtime import statements as sql
+from shared.runtime.effects import Moment
+from shared.runtime.transaction import apply
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+ROUTE = "POST /v1/submissions"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A file at the door, already in the blob store. `key` is the caller's Idempotency-Key, if there was one."""
+
+    company: str
+    actor: str
+    key: str
+    sha256: str
+    size: int
+    content_type: str
+    file_name: str
+    may_write: Callable[[str], bool]
+
+
+async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> UUID:
+    """Take a file; returns the id of its receipt, an earlier one for known content. Rejected files have one too.
+
+    Raises Rejected: `company_unknown`, `clock_not_started`, `idempotency_conflict`, `submission_in_progress`.
+    """
+    async with runtime.pool.acquire() as db:
+        submission = await _admit(runtime, db, incoming, route)
+        if not await submissions.lock(db, submission.submission_id):
+            raise Rejected(
+                "submission_in_progress", "this submission is being read now; ask for its receipt in a moment"
+            )
+        try:
+            known = await submissions.known_as(db, submission)
+            if known is None:
+                await _read(runtime, db, submission, incoming)
+        finally:
+            await submissions.unlock(db, submission.submission_id)
+    return known or submission.submission_id
+
+
+async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming, route: str) -> NewSubmission:
+    moment = await runtime.unit.control.moment(db)
+    if incoming.company not in moment.companies:
+        raise Rejected(
+            "company_unknown",
+            f"company {incoming.company!r} is not configured; PUT /v1/companies/{incoming.company} first",
+            404,
+        )
+    now = runtime.clock.now()
+    known_at, business_date = door_time(moment, incoming.company, now, stream=runtime.settings.clock == "stream")
+    command = command_id(incoming.actor, route, incoming.key) if incoming.key else None
+    if command is not None and not await submissions.key_is_free(db, command, incoming.sha256):
+        raise Rejected(
+            "idempotency_conflict", "this Idempotency-Key was used with another body; send a new key for a new file"
+        )
+    return NewSubmission(
+        submission_id=command or derive("submission", incoming.company, incoming.actor, incoming.sha256),
+        company=incoming.company,
+        actor=incoming.actor,
+        idempotency_key=incoming.key,
+        sha256=incoming.sha256,
+        content_type=incoming.content_type,
+        file_name=incoming.file_name,
+        size=incoming.size,
+        business_date=business_date,
+        received_at=now,
+        known_at=known_at,
+    )
+
+
+def door_time(moment: Moment, company: str, now: datetime, *, stream: bool) -> tuple[datetime, date]:
+    """Instant and business day at the door: wall clock when live, the last tick in stream mode.
+
+    Raises Rejected `clock_not_started` in stream mode before the first tick.
+    """
+    if stream and moment.now is None:
+        raise Rejected("clock_not_started", "the stream clock has no tick yet; POST /v1/clock first")
+    known_at = moment.now if stream and moment.now is not None else now
+    at = Moment(now=known_at, companies=moment.companies, closed_on=moment.closed_on)
+    business_date = at.business_date(company)
+    assert business_date is not None, "a configured company has a business date at every instant"
+    return known_at, business_date
+
+
+async def _read(runtime: "Runtime", db: asyncpg.Connection, submission: NewSubmission, incoming: Incoming) -> None:
+    await submissions.begin(db, submission)
+    path: Path = runtime.blobs.path(submission.sha256)
+    try:
+        found = await stage_file(db, submission.submission_id, path, incoming.may_write)
+    except FormatError as error:
+        await submissions.reject(db, submission.submission_id, "", error.code, error.place, error.message)
+        runtime.log.warning("submission_rejected", submission_id=str(submission.submission_id), code=error.code)
+        return
+    await submissions.accept(
+        db, submission.submission_id, found.format_name, found.records, found.master_data, found.bank_from_on
+    )
+    runtime.timers_wanted.set()
+
+
+async def write_chunk(runtime: "Runtime", company: str) -> bool:
+    """Write the next chunk of the company's oldest accepted submission. False when there is none."""
+    try:
+        async with runtime.pool.acquire() as db, db.transaction():
+            await db.execute(sql.LOCK_SHARED)
+            row = await submissions.next_accepted(db, company)
+            if row is None:
+                return False
+            moment = await runtime.unit.control.moment(db)
+            await apply(db, runtime.unit, [_chunk_event(runtime, row, moment)], moment)
+    except BaseException:
+        runtime.unit.control.forget()
+        raise
+    runtime.relay_wanted.set()
+    return True
+
+
+def _chunk_event(runtime: "Runtime", row: asyncpg.Record, moment: Moment) -> Event:
+    """The event of a chunk: a file that outlasted its day counts for the open one."""
+    submission_id, company = row["submission_id"], row["company"]
+    closed = moment.business_date(company)
+    envelope = Envelope(
+        id=derive("chunk", submission_id, row["decided"]),
+        source=runtime.service,
+        type="command.write_chunk",
+        subject=str(submission_id),
+        time=row["known_at"],
+        company=company,
+        actor=row["actor"],
+        business_date=max(row["business_date"], closed) if closed else row["business_date"],
+        known_at=row["known_at"],
+        correlation_id=submission_id,
+        causation_id=submission_id,
+    )
+    size = runtime.settings.chunk_records
+    return Event(envelope, WriteChunk(submission_id=submission_id, size=size), company)
+
+
+async def write_company(runtime: "Runtime", company: str) -> int:
+    """Write everything that is accepted for a company; returns the number of chunks."""
+    chunks = 0
+    while await write_chunk(runtime, company):
+        chunks += 1
+    return chunks
+
+
+async def write_all(runtime: "Runtime") -> int:
+    """Write everything that is accepted, company by company."""
+    async with runtime.pool.acquire() as db:
+        companies = await submissions.waiting_companies(db)
+    return sum([await write_company(runtime, company) for company in companies])

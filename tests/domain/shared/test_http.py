@@ -304,6 +304,8 @@ async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
 async def test_a_body_over_the_limit_is_refused_by_length_and_while_it_streams(client: httpx.AsyncClient) -> None:
     for content in (b"x" * 50_001, chunks(1_000, 51)):
         is_problem(await client.post("/v1/raw", headers=bearer(), content=content), 413, "body_too_large")
+    unread = await client.request("GET", "/v1/context", headers=bearer(), content=b"x" * 2_001)
+    is_problem(unread, 413, "body_too_large")
     answer = await client.post("/v1/raw", headers=bearer(), content=chunks(1_000, 50))
     assert answer.json() == {"size": 50_000}
     headers = bearer() | {"Idempotency-Key": "k-12345678", "Content-Type": "application/json"}

@@ -33,6 +33,10 @@ class BlobStore:
         await asyncio.to_thread(self._write, digest, content)
         return DocumentRef(sha256=digest, media_type=media_type, bytes=len(content), name=name, subject=subject)
 
+    async def adopt(self, draft: Path, sha256: str) -> None:
+        """Take over a complete file whose SHA-256 the caller has counted; the draft is gone afterwards."""
+        await asyncio.to_thread(self._adopt, draft, sha256)
+
     async def get(self, sha256: str) -> bytes:
         """Content by hash. Raises BlobMissing; a content that no longer fits its name raises ValueError."""
         content = await asyncio.to_thread(self._read, sha256)

@@ -1,6 +1,6 @@
 """The books of one batch: what was loaded, as it evolves fact by fact, and everything that must be written and told.
 
-Invariant: an item, an account's cash or a payment is told exactly once per cause that touched it, with the next version.
+Invariant: an item, an account's cash or a payment is told once per cause that touched it, with the next version.
 """
 
 from collections.abc import Iterable, Iterator
@@ -130,6 +130,11 @@ class Books:
     def begin(self, cause: Cause, number: int) -> None:
         """Start deciding one input; `number` is its place in the batch."""
         self.cause, self._cause_number, self._ordinal = cause, number, 0
+        self._touched_items, self._touched_cash, self._touched_receipts = {}, {}, {}
+
+    def next_step(self) -> None:
+        """Between two payments that one cause decides, as the run at a day's close does: each is told by itself."""
+        self.finish()
         self._touched_items, self._touched_cash, self._touched_receipts = {}, {}, {}
 
     def finish(self) -> None:

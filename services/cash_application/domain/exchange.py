@@ -1,4 +1,4 @@
-"""Base amounts: every line carries the company's base currency at the rate published for its date, from the first entry.
+"""Base amounts: every line carries the company's base currency at its date's published rate, from the first entry.
 
 The rate is the latest one published on or before the date. Amounts step cumulatively, so that the last step takes the
 rest and nothing of a rounding is left behind.

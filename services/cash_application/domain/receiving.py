@@ -19,10 +19,18 @@ from services.cash_application.domain.cash import Place, Receipt, payment_view
 from services.cash_application.domain.journal import Imbalance, Kind, Ledger, Posting
 from services.cash_application.domain.matching.keys import tokens
 from services.cash_application.domain.matching.ladder import match
-from services.cash_application.domain.matching.model import Candidates, Decision, LeftTo, PaymentView, ReceiptView
+from services.cash_application.domain.matching.model import (
+    Candidates,
+    Decision,
+    LeftTo,
+    Outcome,
+    PaymentView,
+    ReceiptView,
+)
 from services.cash_application.domain.matching.policy import Policy
 from services.cash_application.domain.movement import move_cash, tell_waiting
 from services.cash_application.domain.receipt_keys import receipt_keys
+from services.cash_application.domain.returns import explain, meets
 from services.cash_application.domain.suggestions import suggest
 from shared.events.payments import PaymentReceived
 from shared.ids import derive
@@ -84,27 +92,45 @@ def receipt_entry(books: Books, receipt: Receipt, rule: str = "", policy: str = 
 
 
 def receive(books: Books, fact: PaymentReceived, policy: Policy) -> None:
-    """Decide and book a fresh payment. A payment known already changes nothing."""
-    if fact.payment_id in books.receipts:
+    """Decide and book a fresh payment. A payment known already changes nothing.
+
+    One whose return came before it is booked as unidentified and taken back at once, without being matched.
+    """
+    if fact.payment_id in books.receipts or not fact.amount_minor:
         return
     receipt = new_receipt(books, fact)
     clear_announcements(books, receipt)
-    decision = match(receipt.view, gather(books, receipt.view), policy, closing=False, on=books.cause.business_date)
-    book_decision(books, receipt, decision, policy)
+    keys = receipt_keys(fact.references)
+    waiting = next((debit for debit in books.open_debits.values() if meets(debit, receipt, keys)), None)
+    if waiting is not None and waiting.left_minor >= receipt.amount_minor:
+        _book_returned(books, receipt)
+    else:
+        decision = match(receipt.view, gather(books, receipt.view), policy, closing=False, on=books.cause.business_date)
+        book_decision(books, receipt, decision, policy)
+    if waiting is not None:
+        explain(books, waiting, receipt)
+
+
+def _book_returned(books: Books, receipt: Receipt) -> None:
+    posting = receipt_entry(books, receipt, rule="returned_before")
+    books.cash_line(posting, receipt, Place.UNIDENTIFIED, "", receipt.amount_minor)
+    receipt.outcome, receipt.rule = str(Outcome.UNIDENTIFIED), "returned_before"
+    books.book(posting)
 
 
 def gather(books: Books, view: PaymentView) -> Candidates:
-    """Everything loaded that could concern a payment, in its current state."""
-    company = view.company
+    """Everything loaded that could concern a payment, in its current state; nothing of a later business day."""
+    company, on = view.company, books.cause.business_date
     items: dict[UUID, object] = {}
     accounts: dict[str, object] = {}
     payers: set[str] = set()
     for token in tokens(view):
         key = (company, token)
         for item_id in books.item_ids_by_key.get(key, ()):
-            item = books.items[item_id]
-            items[item_id] = item
-            accounts[item.account_id] = None
+            item = books.items.get(item_id)
+            if item is not None and item.business_date <= on:
+                items[item_id] = item
+                accounts[item.account_id] = None
         for account_id in books.account_ids_by_key.get(key, ()):
             accounts[account_id] = None
             if token[0] in "ap":
@@ -113,10 +139,11 @@ def gather(books: Books, view: PaymentView) -> Candidates:
         payers.update(books.accounts[company, account_id].pays_for)
     for account_id in payers:
         accounts[account_id] = None
-        items.update((item.item_id, item) for item in books.open_items(company, account_id))
+        items.update((i.item_id, i) for i in books.open_items(company, account_id) if i.business_date <= on)
     for item in books.amount_items.get((company, view.currency, view.open_minor), ()):
-        items.setdefault(item.item_id, item)
-        accounts.setdefault(item.account_id, None)
+        if item.business_date <= on and item.remaining_minor:
+            items.setdefault(item.item_id, item)
+            accounts.setdefault(item.account_id, None)
     known = [books.accounts[company, a] for a in sorted(accounts) if (company, a) in books.accounts]
     return Candidates(
         items=tuple(item.view() for item in items.values()),
@@ -148,7 +175,6 @@ def book_decision(books: Books, receipt: Receipt, decision: Decision, policy: Po
 def book_again(books: Books, receipt: Receipt, decision: Decision, policy: Policy) -> None:
     """Book what the day's close decided about a payment whose cash still waits. Nothing new: nothing is written but
     suggestions and candidates that changed."""
-    before = (receipt.outcome, receipt.reason_code, receipt.account_id)
     receipt.tried_on = books.cause.business_date
     books.touch_receipt(receipt)
     decision = _respecting_person(receipt, decision)
@@ -162,8 +188,6 @@ def book_again(books: Books, receipt: Receipt, decision: Decision, policy: Polic
         _apply_waiting(books, receipt, decision, policy)
     elif moves:
         move_cash(books, receipt, (Place.UNIDENTIFIED, ""), (Place.UNAPPLIED, receipt.account_id), rule=decision.rule)
-        tell_waiting(books, receipt)
-    elif before != (receipt.outcome, receipt.reason_code, receipt.account_id) and receipt.outcome == before[0]:
         tell_waiting(books, receipt)
     suggest(books, receipt, decision)
     candidates_of_decision(books, receipt, decision)

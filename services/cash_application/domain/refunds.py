@@ -9,6 +9,7 @@ from services.cash_application.domain.books import Books
 from services.cash_application.domain.candidates import candidates_of_person
 from services.cash_application.domain.cash import Place, Receipt
 from services.cash_application.domain.journal import Kind, Ledger, Posting
+from services.cash_application.domain.movement import tell_waiting
 from services.cash_application.domain.rows import OpenDebit, Refund
 from services.cash_application.domain.suggestions import withdraw
 from shared.events.ledger import RefundPaid, RefundRequested
@@ -32,9 +33,10 @@ def approve(books: Books, receipt: Receipt, refund: Refund, approver: str, appro
     books.cash_line(posting, receipt, Place.REFUND, refund.account_id, refund.amount_minor)
     books.book(posting)
     refund.status, refund.approved_by, refund.approval_id = APPROVED, approver, approval_id
+    refund.approved_on = books.cause.business_date
     refund.version += 1
     keep(books, refund)
-    receipt.version += 1
+    tell_waiting(books, receipt)
     fact = RefundRequested(
         company=refund.company,
         refund_id=refund.refund_id,

@@ -159,6 +159,6 @@ class Refund:
     requested_on: date
     from_place: str
     approved_by: str = ""
+    approved_on: date | None = None
     approval_id: UUID | None = None
-    reference: str = ""
     version: int = 1

@@ -12,7 +12,7 @@ from services.cash_application.domain.matching.folding import compact
 from services.cash_application.domain.matching.scan import Chain, Scan, label_before
 
 CORE_MIN = 4
-LABELLED_MIN = 3
+LABELLED_MIN = 2
 KINDS = ("reference", "full", "core", "labelled", "suffix")
 _PARTS = re.compile(r"^(.*?)(\d*)([A-Z]*)$")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -28,16 +28,20 @@ class Number:
     tail: str
     short: str
     prefixes: tuple[str, ...]
+    ending: int
 
 
 @lru_cache(maxsize=65536)
 def number_parts(number: str) -> Number:
-    """Parts of a printed number; `short` is `digits` without its leading zeros where it has some, else empty."""
+    """Parts of a printed number; `short` is `digits` without leading zeros where it has some, else empty; `ending` is
+    the length of its last group of digits as printed."""
     whole = compact(number)
     match = _PARTS.match(whole)
     head, digits, tail = match.groups() if match else (whole, "", "")
     short = digits.lstrip("0") if digits.startswith("0") else ""
-    return Number(whole, head, digits, tail, short, tuple(re.findall("[A-Z]+", head)))
+    groups = re.findall(r"\d+", number)
+    ending = len(groups[-1]) if groups else 0
+    return Number(whole, head, digits, tail, short, tuple(re.findall("[A-Z]+", head)), ending)
 
 
 def own_reference(payment_reference: str | None) -> str:
@@ -80,7 +84,7 @@ def places(number: Number, read: Scan, endings: dict[str, list[Chain]], suffix_m
             found.append((start, read.runs[chain.last][2], kind))
     if len(number.short) >= LABELLED_MIN:
         for chain in read.chains.get(number.short, ()):
-            if chain.labelled and not chain.inner:
+            if not (chain.inner or chain.glued) and (chain.labelled or _own_prefix(number, chain, read)):
                 found.append((read.runs[chain.first][1], read.runs[chain.last][2], "labelled"))
     return found
 
@@ -89,13 +93,13 @@ def _reading(number: Number, chain: Chain, read: Scan, suffix_min: int) -> tuple
     """Where the citation begins and how it names the number (empty: it does not)."""
     start = read.runs[chain.first][1]
     same = chain.digits == number.digits
-    if same and (full := _full_start(number, chain, read)) >= 0:
+    enough = len(chain.digits) >= (suffix_min if number.tail else CORE_MIN) or chain.labelled
+    if same and (enough or number.head) and (full := _full_start(number, chain, read)) >= 0:
         return full, "full"
-    if _other_prefix(number, chain, read):
+    if chain.glued or _other_prefix(number, chain, read):
         return start, ""
     if same and not chain.inner:
-        enough = len(chain.digits) >= (suffix_min if number.tail else CORE_MIN)
-        return start, "core" if enough or chain.labelled else ""
+        return start, "core" if enough else ""
     distinctive = len(chain.digits) >= suffix_min and number.digits.endswith(chain.digits)
     return start, "suffix" if distinctive and (same or not chain.inner) else ""
 
@@ -119,12 +123,22 @@ def _full_start(number: Number, chain: Chain, read: Scan) -> int:
 
 def _other_prefix(number: Number, chain: Chain, read: Scan) -> bool:
     """True if letters stick to the chain that are neither the number's own nor a label: `PO-1234` is not `INV-1234`."""
+    word = _attached_word(chain, read)
+    own = bool(number.prefixes) and word.endswith(number.prefixes)
+    return bool(word) and not own and label_before(read.runs, chain.first) != "document"
+
+
+def _own_prefix(number: Number, chain: Chain, read: Scan) -> bool:
+    """True if the number's own letters stick to the chain: `INV-57` for `INV-00057`."""
+    return bool(number.prefixes) and _attached_word(chain, read) == number.prefixes[-1]
+
+
+def _attached_word(chain: Chain, read: Scan) -> str:
+    """The letters that are joined to the front of the chain, empty if there are none."""
     if chain.first == 0 or read.runs[chain.first - 1][0] < "A":
-        return False
+        return ""
     word, _, end = read.runs[chain.first - 1]
-    if read.text[end : read.runs[chain.first][1]] not in ("", "-", "/", "_", "."):
-        return False
-    return label_before(read.runs, chain.first) != "document" and not word.endswith(number.prefixes or ("\0",))
+    return word if read.text[end : read.runs[chain.first][1]] in ("", "-", "/", "_", ".") else ""
 
 
 def _whole_places(number: Number, read: Scan) -> Iterable[tuple[int, int, str]]:

@@ -61,6 +61,29 @@ class Found:
     accounts: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How the candidates' numbers look: their letters, and how many digits they end with."""
+
+    letters: frozenset[str]
+    lengths: frozenset[int]
+
+    @classmethod
+    def of(cls, items: Iterable[ItemView]) -> "Looks":
+        """Looks of all printed numbers."""
+        parts = [number_parts(item.number) for item in items]
+        letters = frozenset(prefix for number in parts for prefix in number.prefixes if len(prefix) >= LABELLED_MIN)
+        return cls(letters, frozenset(length for number in parts for length in (len(number.digits), number.ending)))
+
+    def like(self, chain: Chain, read: Scan) -> bool:
+        """True if a reader would take the chain for one of our numbers: labelled, with our letters, or as long."""
+        if len(chain.digits) < LABELLED_MIN or chain.glued:
+            return False
+        before = read.runs[chain.first - 1][0] if chain.first else ""
+        as_long = len(chain.digits) >= WEAK_MIN and len(chain.digits) in self.lengths
+        return chain.labelled or before in self.letters or as_long
+
+
 def fields_of(payment: PaymentView) -> list[tuple[str, str]]:
     """Named texts that may carry citations. A line may break inside a number, so the lines are read as one text."""
     named = [("text", "\n".join(payment.remittance_text)), ("creditor_reference", payment.creditor_reference or "")]
@@ -106,7 +129,7 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
     documents: list[Citation] = []
     unresolved: list[Unresolved] = []
     accounts: set[str] = set()
-    heads = {prefix for item in candidates.items for prefix in number_parts(item.number).prefixes}
+    looks = Looks.of(candidates.items)
     for field, text in fields:
         read = scan(text)
         own, broken = _find_references(field, read, candidates.items)
@@ -119,7 +142,7 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
         accounts |= cited
         if field != "end_to_end":
             spans += [(c.start, c.end) for c in numbers]
-            unresolved += broken + _find_unresolved(field, read, heads, spans, cited)
+            unresolved += broken + _find_unresolved(field, read, looks, spans, cited)
     return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts))
 
 
@@ -166,22 +189,17 @@ def find_numbers(field: str, read: Scan, items: Iterable[ItemView], suffix_min: 
 
 
 def _find_unresolved(
-    field: str, read: Scan, heads: set[str], spans: list[tuple[int, int]], cited_accounts: set[str]
+    field: str, read: Scan, looks: Looks, spans: list[tuple[int, int]], cited_accounts: set[str]
 ) -> list[Unresolved]:
     own_digits = {number_parts(account).digits for account in cited_accounts}
     found = []
     for chain in (chain for chains in read.chains.values() for chain in chains if chain.first == chain.last):
         start, end = read.runs[chain.first][1:]
-        strong = _looks_ours(chain, read, heads)
+        strong = looks.like(chain, read)
         if (strong or len(chain.digits) >= WEAK_MIN) and chain.digits not in own_digits:
             if not _covered(start, end, spans):
                 found.append(Unresolved(field, start, end, chain.digits, strong))
     return found
-
-
-def _looks_ours(chain: Chain, read: Scan, heads: set[str]) -> bool:
-    before = read.runs[chain.first - 1][0] if chain.first else ""
-    return len(chain.digits) >= LABELLED_MIN and (chain.labelled or (len(before) >= 2 and before in heads))
 
 
 def _cites_account(read: Scan, account_id: str) -> bool:

@@ -135,12 +135,12 @@ def _judged(
     evidence: tuple[Evidence, ...],
     incomplete: bool,
 ) -> Verdict:
-    """The settlement as a verdict: it posts only with a witness, and short only if nothing cited stayed unread."""
+    """The settlement as a verdict: it posts only with a witness, and if something cited stayed unread only to the last unit."""
     reason = settlement.reason
     if not witness:
         contradicted = settlement.explains_amount and case.payer.someone
         reason = Reason.PAYER_CONTRADICTS if contradicted else Reason.CITATION_WITHOUT_WITNESS
-    elif reason is None and incomplete and not settlement.explains_amount and settlement.kind != "overpaid":
+    elif reason is None and incomplete and not settlement.explains_amount:
         reason = Reason.CITATION_UNRESOLVED
     proposals = (settlement,) if reason and settlement.applications else ()
     final = reason is None or reason is Reason.WAITS_FOR_CLOSE

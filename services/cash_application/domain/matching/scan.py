@@ -17,7 +17,7 @@ CHAIN_RUNS_MAX = 4
 GAP_MAX = 3
 TEXT_MAX = 4000
 DOCUMENT_LABELS = frozenset(
-    "INVOICE INVOICES INV BILL DOCUMENT DOC REFERENCE REF RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR"
+    "INVOICE INVOICES INV BILL DOCUMENT DOC RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR"
     " FACTURE FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT CREDIT MEMO NOTE CN CM GUTSCHRIFT"
     " AVOIR".split()
 )
@@ -25,7 +25,8 @@ NUMBER_WORDS = frozenset("NO NR NUM NUMBER NUMMER N NRO NUMERO NOS".split())
 FOREIGN_LABELS = frozenset(
     "PO ORDER ORDERS BESTELLUNG BESTELLNR BEST AUFTRAG AUFTRAGSNR KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST"
     " CLIENT ACCOUNT ACCT ACC KONTO KTO VERTRAG VERTRAGSNR CONTRACT PROJECT PROJEKT IBAN BIC SWIFT BLZ MANDAT MANDATE"
-    " MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE".split()
+    " MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE"
+    " EFT ACH TRN TXN TXID".split()
 )
 MONTHS = frozenset(
     "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER JAN FEB MAR APR JUN JUL AUG"
@@ -52,13 +53,14 @@ _TIGHT = frozenset(("-", "/", ".", "_", "–"))
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Digit runs `first..last` read as one number. `touched_left/right`: a hyphen or the like joins more digits to it;
-    `labelled`: a word for invoices stands before it."""
+    `glued`: letters follow it without a gap; `labelled`: a word for invoices stands before it."""
 
     digits: str
     first: int
     last: int
     touched_left: bool
     touched_right: bool
+    glued: bool
     labelled: bool
 
     @property
@@ -136,7 +138,8 @@ def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozens
                 break
             text += runs[last][0]
             after = last + 1 < len(runs) and digit[last + 1] and _tight(folded, runs, last)
-            found.setdefault(text, []).append(Chain(text, first, last, before, after, labelled))
+            glued = last + 1 < len(runs) and runs[last + 1][1] == runs[last][2]
+            found.setdefault(text, []).append(Chain(text, first, last, before, after, glued, labelled))
     return found
 
 

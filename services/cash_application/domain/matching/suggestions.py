@@ -53,20 +53,26 @@ def suggest(case: Case, verdicts: tuple[Verdict, ...], reason: Reason) -> tuple[
 
 def _ideas(case: Case, verdicts: tuple[Verdict, ...]) -> Iterator[Idea]:
     """Candidate suggestions, the most credible first."""
-    for verdict in verdicts:
-        if verdict.rung != "exact_amount":
-            for settlement in verdict.proposals:
-                yield settlement.applications, verdict.rung, f"{verdict.reason}: {settlement.kind}", None
     likely = likely_accounts(case)
+    yield from _proposed(verdicts, True)
     yield from _typos(case, likely)
     yield from _by_amount(case, frozenset(case.payer.known), verdicts)
     if likely != frozenset(case.payer.known):
         yield from _by_amount(case, likely, ())
+    yield from _proposed(verdicts, False)
     everybody = frozenset(item.account_id for item in case.candidates.items)
     if len(everybody) <= case.policy.amount_accounts_max:
         yield from _singles(case, everybody - likely)
     yield from _nearly(case, likely)
     yield from _oldest_first(case)
+
+
+def _proposed(verdicts: tuple[Verdict, ...], credible: bool) -> Iterator[Idea]:
+    """What the citations say: credible with a witness or as the whole amount, else behind what the amounts say."""
+    for verdict in verdicts:
+        for settlement in verdict.proposals if verdict.rung != "exact_amount" else ():
+            if bool(verdict.witness or settlement.explains_amount) == credible:
+                yield settlement.applications, verdict.rung, f"{verdict.reason}: {settlement.kind}", None
 
 
 def likely_accounts(case: Case) -> frozenset[str]:

@@ -1,0 +1,269 @@
+"""Decides what facts, commands, disputes and closed days do to the subledger. Pure but for load, save and totals.
+
+Invariant: the money equation holds per company, bank account and currency at every commit; `totals` proves it before a
+day's marker vouches for it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+
+from services.cash_application.domain import commands, documents, refunds, returns
+from services.cash_application.domain.accounts import link, register, unlink
+from services.cash_application.domain.books import Books, Cause, Told
+from services.cash_application.domain.candidates import (
+    announce,
+    clear_group,
+    held_views,
+    hold,
+    quarantine_view,
+    raise_candidate,
+)
+from services.cash_application.domain.cash import payment_view
+from services.cash_application.domain.disputes import ItemUnknown, dispute
+from services.cash_application.domain.documents import DocumentConflict
+from services.cash_application.domain.exchange import Exchange, RateMissing
+from services.cash_application.domain.journal import Imbalance
+from services.cash_application.domain.matching.batch import closing_order
+from services.cash_application.domain.matching.ladder import match
+from services.cash_application.domain.matching.policy import Policy as MatchingPolicy
+from services.cash_application.domain.matching.policy import PolicyInvalid, read_policy
+from services.cash_application.domain.needs import needs_of
+from services.cash_application.domain.receiving import book_again, gather, receive
+from services.cash_application.domain.vouching import NotBalanced, vouch
+from services.cash_application.refund_approval import approve_refund
+from services.cash_application.store import load_books, load_totals, roll_up, save_books
+from shared.errors import Rejected, Stop
+from shared.events import accounts, collections, control, invoices, payments
+from shared.events.codec import Event
+from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent
+
+POLICY = "matching"
+INDIGESTIBLE = (Imbalance, DocumentConflict, RateMissing, ItemUnknown, PolicyInvalid)
+State = tuple[Books, str]
+"""Books and the database snapshot on which they are decided."""
+
+
+class CashApplicationHandler:
+    """The subledger's part of the transaction."""
+
+    day_parts = 0
+    day_phase2 = True
+
+    async def load(self, db: asyncpg.Connection, events: Sequence[Event], moment: Moment) -> State:
+        needs = needs_of((e.company, e.envelope.business_date, e.data) for e in events)
+        needs.days = [(e.data.company, e.data.date) for e in events if type(e.data) is DayWork and e.data.phase == 2]
+        return await load_books(db, needs, Exchange(moment.rate))
+
+    def decide(self, state: State, events: Sequence[Event], moment: Moment) -> Effects:
+        books, snapshot = state
+        effects = Effects(rows=state)
+        policies = Policies(moment)
+        for number, event in enumerate(events):
+            rule = RULES.get(type(event.data))
+            if rule is None:
+                continue
+            books.begin(_cause(event, moment), number)
+            try:
+                effects.reply = rule(books, event, policies)
+                books.finish()
+            except commands.Refusal as refusal:
+                raise Rejected(refusal.code, str(refusal), refusal.status) from refusal
+            except INDIGESTIBLE as problem:
+                raise PoisonEvent(event, f"{event.type} {event.envelope.id}: {problem}") from problem
+        effects.emissions = [_emission(events[told.cause], told) for told in books.told]
+        return effects
+
+    async def save(self, db: asyncpg.Connection, effects: Effects) -> None:
+        books, snapshot = effects.rows
+        await save_books(db, books, snapshot)
+
+    async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]:
+        """What this service vouches for at a day's close. Raises Stop when the books do not balance."""
+        await roll_up(db)
+        sums = await load_totals(db, closed.company, closed.date)
+        try:
+            return vouch(sums)
+        except NotBalanced as problem:
+            raise Stop(f"{closed.company} {closed.date}: {problem}; run audit/ before anything is posted") from problem
+
+
+class Policies:
+    """The matching policy in effect per company and day; each is read and checked once a batch."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._moment = moment
+        self._read: dict[str, MatchingPolicy] = {}
+
+    def of(self, event: Event) -> MatchingPolicy:
+        """Raises PolicyInvalid. Without an activated policy the cautious defaults of the code count."""
+        active = self._moment.policy(event.company, POLICY, event.envelope.business_date)
+        if active is None:
+            return DEFAULT_POLICY
+        if active.sha256 not in self._read:
+            self._read[active.sha256] = read_policy(active.content, active.version, active.sha256)
+        return self._read[active.sha256]
+
+
+DEFAULT_POLICY = MatchingPolicy(version="default")
+Rule = Callable[[Books, Event, Policies], Any]
+
+
+def _cause(event: Event, moment: Moment) -> Cause:
+    envelope = event.envelope
+    base = moment.companies[envelope.company].base_currency
+    return Cause(
+        envelope.id,
+        envelope.type,
+        envelope.company,
+        base,
+        envelope.business_date,
+        envelope.known_at,
+        envelope.actor,
+    )
+
+
+def _emission(cause: Event, told: Told) -> Emission:
+    return Emission(cause, told.fact, told.subject, key=told.key, policy=told.policy)
+
+
+def _plain(rule: Callable[[Books, Any], None]) -> Rule:
+    return lambda books, event, policies: rule(books, event.data)
+
+
+def _receive(books: Books, event: Event, policies: Policies) -> None:
+    receive(books, event.data, policies.of(event))
+
+
+def _announce(books: Books, event: Event, policies: Policies) -> None:
+    view = payment_view(event.data)
+    if view.amount_minor:
+        announce(books, event.data, view, gather(books, view), policies.of(event))
+
+
+def _hold_statement(books: Books, event: Event, policies: Policies) -> None:
+    fact = event.data
+    for view in held_views(fact):
+        group = f"held/{fact.bank_account}/{fact.statement_id}"
+        hold(books, view, group, gather(books, view), policies.of(event), "held")
+
+
+def _release_statement(books: Books, event: Event, policies: Policies) -> None:
+    clear_group(books, f"held/{event.data.bank_account}/{event.data.statement_id}")
+
+
+def _quarantine(books: Books, event: Event, policies: Policies) -> None:
+    """A quarantined payment is cash that may belong to somebody; other records are no cash."""
+    fact = event.data
+    if "payment" not in fact.kind:
+        return
+    group = f"quarantined/{fact.record_id}"
+    view = quarantine_view(fact, event.envelope.business_date)
+    if view is not None:
+        hold(books, view, group, gather(books, view), policies.of(event), "quarantined")
+    if fact.account_id and fact.currency and fact.account_id not in books.candidates.get(fact.record_id, {}):
+        amount = fact.amount_minor or 0
+        evidence = ("reference",)
+        raise_candidate(
+            books, fact.record_id, group, fact.account_id, None, amount, fact.currency, evidence, "quarantined"
+        )
+
+
+def _release_record(books: Books, event: Event, policies: Policies) -> None:
+    clear_group(books, f"quarantined/{event.data.record_id}")
+
+
+def _note_statement(books: Books, event: Event, policies: Policies) -> None:
+    books.written.statements.append(event.data)
+
+
+def _check_policy(books: Books, event: Event, policies: Policies) -> None:
+    """A matching policy that cannot be read stops control before anything is decided by it."""
+    if event.data.name == POLICY:
+        read_policy(event.data.content, event.data.version, event.data.sha256)
+
+
+def _close_day(books: Books, event: Event, policies: Policies) -> None:
+    """Try every payment whose cash waits, over the complete day in a fixed order."""
+    if event.data.phase != 2:
+        return
+    policy = policies.of(event)
+    on = event.data.date
+    waiting = {str(r.payment_id): r for r in books.receipts.values() if r.open_minor and r.business_date <= on}
+    views = [replace(r.view, available_minor=r.open_minor) for r in waiting.values() if r.company == event.company]
+    for view in closing_order(views):
+        decision = match(view, gather(books, view), policy, closing=True, on=on)
+        book_again(books, waiting[view.payment_id], decision, policy)
+        books.next_step()
+
+
+def _command(rule: Callable[[Books, Any, Any], Any]) -> Rule:
+    def run(books: Books, event: Event, policies: Policies) -> dict[str, Any]:
+        receipt = books.receipts.get(event.data.payment_id)
+        if receipt is None or receipt.company != event.company:
+            raise commands.Refusal("payment_unknown", f"payment {event.data.payment_id} is not in the books", 404)
+        answer = rule(books, receipt, event.data)
+        split = [part.model_dump(mode="json") for part in receipt.split()["split"]]
+        reply = {
+            "payment_id": str(receipt.payment_id),
+            "payment_version": receipt.version,
+            "outcome": receipt.outcome,
+            "account_id": receipt.account_id or None,
+            "unidentified_minor": receipt.unidentified_minor,
+            "open_minor": receipt.open_minor,
+            "split": split,
+        }
+        return reply | (answer or {})
+
+    return run
+
+
+def _request_refund(books: Books, receipt: Any, command: commands.RequestRefund) -> dict[str, Any]:
+    refund = commands.request_refund(books, receipt, command)
+    return {"refund_id": str(refund.refund_id), "refund_status": refund.status}
+
+
+def _explain_debit(books: Books, receipt: Any, command: commands.ExplainDebit) -> None:
+    debit = books.open_debits.get(command.debit_id)
+    if debit is None or not debit.left_minor or debit.company != receipt.company:
+        raise commands.Refusal("debit_unknown", f"debit {command.debit_id} does not wait to be explained", 404)
+    if (debit.bank_account, debit.currency) != (receipt.bank_account, receipt.currency):
+        raise commands.Refusal("other_bank_account", "the debit is of another bank account than the payment", 422)
+    returns.explain(books, debit, receipt)
+
+
+RULES: dict[type, Rule] = {
+    accounts.AccountRegistered: _plain(register),
+    accounts.AccountUpdated: _plain(register),
+    accounts.AccountLinked: _plain(link),
+    accounts.AccountUnlinked: _plain(unlink),
+    invoices.InvoiceIssued: _plain(documents.issue),
+    invoices.DebitMemoIssued: _plain(documents.issue),
+    invoices.CreditMemoIssued: _plain(documents.issue_credit),
+    invoices.InvoiceCancelled: _plain(documents.cancel),
+    invoices.InvoiceRebilled: _plain(documents.rebill),
+    payments.PaymentReceived: _receive,
+    payments.PaymentAnnounced: _announce,
+    payments.PaymentReturned: _plain(returns.return_payment),
+    payments.BankDebitReceived: _plain(refunds.take_debit),
+    payments.StatementReceived: _note_statement,
+    payments.StatementHeld: _hold_statement,
+    payments.StatementReleased: _release_statement,
+    payments.RecordQuarantined: _quarantine,
+    payments.RecordReleased: _release_record,
+    collections.DisputeOpened: _plain(dispute),
+    collections.DisputeUpdated: _plain(dispute),
+    collections.DisputeResolved: _plain(dispute),
+    control.PolicyActivated: _check_policy,
+    DayWork: _close_day,
+    commands.Identify: _command(commands.identify),
+    commands.Apply: _command(commands.apply),
+    commands.ApplySuggestion: _command(commands.apply_suggestion),
+    commands.Unapply: _command(commands.take_off),
+    commands.PutOnAccount: _command(commands.put_on_account),
+    commands.RequestRefund: _command(_request_refund),
+    commands.ApproveRefund: _command(approve_refund),
+    commands.ExplainDebit: _command(_explain_debit),
+}

@@ -1,0 +1,197 @@
+"""Reads of the transaction: what stands unlocked to find candidates, the locks, and everything read again under them.
+
+Every statement takes arrays; ids come as (company, id) pairs, so that nothing of another company is ever found.
+"""
+
+KEY_ROWS_MAX = 200
+"""Items that one lookup key may bring; a key that means more than that means nothing."""
+
+WAITING_RECEIPTS = """
+select r.* from unnest($1::text[], $2::date[]) as d(company, "on")
+cross join lateral (
+  select * from receipt where company = d.company and open_minor > 0 and business_date <= d."on"
+    and (tried_on is null or tried_on < d."on")
+  order by tried_on nulls first, valued_on, payment_id limit $3
+) as r
+"""
+
+ITEM_KEYS = """
+select k.company, k.key, k.item_id, k.account_id
+from unnest($1::text[], $2::text[]) as wanted(company, key)
+cross join lateral (
+  select * from item_lookup_key i where i.company = wanted.company and i.key = wanted.key limit $3
+) as k
+"""
+
+ACCOUNTS_BY_KEY = "select * from account where keys && $1::text[] and company = any($2::text[])"
+
+LINKS = """
+select l.company, l.account_id, l.to_account_id from account_link l
+join unnest($1::text[], $2::text[]) as wanted(company, account_id) using (company, account_id)
+where l.kind = 'pays_for' and (l.from_on is null or l.from_on <= $3) and (l.to_on is null or l.to_on >= $3)
+"""
+
+CONCERNED = """
+with payment as (
+    select company, payment_id from unnest($1::text[], $2::uuid[]) as p(company, payment_id)
+    union
+    select k.company, k.payment_id from receipt_key k
+    join unnest($3::text[], $4::text[]) as wanted(company, key) using (company, key)
+), item as (
+    select company, item_id from unnest($5::text[], $6::uuid[]) as i(company, item_id)
+    union
+    select o.company, o.item_id from open_item o
+    join unnest($7::text[], $8::uuid[]) as wanted(company, document_id) using (company, document_id)
+), cancelled as (
+    select o.company, o.item_id from open_item o
+    join unnest($9::text[], $10::uuid[]) as wanted(company, document_id) using (company, document_id)
+), live as (
+    select a.company, a.payment_id, a.item_id, a.deduction_item_id from payment p
+    join application a on a.payment_id = p.payment_id and a.company = p.company and a.reversed_by is null
+    union
+    select a.company, a.payment_id, a.item_id, a.deduction_item_id from cancelled c
+    join application a on a.item_id = c.item_id and a.company = c.company and a.reversed_by is null
+), credit as (
+    select u.company, u.credit_item_id, u.debit_item_id from cancelled c
+    join credit_use u on (u.credit_item_id = c.item_id or u.debit_item_id = c.item_id)
+      and u.company = c.company and u.reversed_by is null
+), proposal as (
+    select s.company, (e.value ->> 0)::uuid as item_id from payment p
+    join suggestion s using (company, payment_id) cross join lateral jsonb_array_elements(s.items) as e
+), items as (
+    select company, item_id from item union select company, item_id from cancelled
+    union select company, item_id from live
+    union select company, deduction_item_id from live where deduction_item_id is not null
+    union select company, credit_item_id from credit union select company, debit_item_id from credit
+    union select company, item_id from proposal
+), payments as (select company, payment_id from payment union select company, payment_id from live)
+select 'item' as what, i.company, i.item_id as id, o.account_id
+  from items i join open_item o on o.company = i.company and o.item_id = i.item_id
+union all
+select 'payment', p.company, p.payment_id, r.account_id
+  from payments p join receipt r on r.company = p.company and r.payment_id = p.payment_id
+union all
+select 'part', p.company, p.payment_id, r.account_id
+  from payments p join receipt_part r on r.company = p.company and r.payment_id = p.payment_id
+"""
+
+NEW_ACCOUNTS = """
+insert into account (company, account_id)
+select company, account_id from unnest($1::text[], $2::text[]) as a(company, account_id)
+on conflict do nothing
+"""
+
+LOCK_ACCOUNTS = """
+select a.* from account a join unnest($1::text[], $2::text[]) as wanted(company, account_id)
+  using (company, account_id) order by company, account_id for update of a
+"""
+
+SNAPSHOT = "select pg_current_snapshot()::text"
+
+ITEMS = """
+select o.* from open_item o join unnest($1::text[], $2::uuid[]) as wanted(company, item_id) using (company, item_id)
+union all
+select o.* from open_item o join unnest($3::text[], $4::text[]) as wanted(company, account_id)
+  using (company, account_id) where o.remaining_minor > 0 and o.business_date <= $5
+union all
+select o.* from open_item o join unnest($6::text[], $7::uuid[]) as wanted(company, document_id)
+  using (company, document_id)
+"""
+
+AMOUNT_ITEMS = """
+select o.* from unnest($1::text[], $2::text[], $3::bigint[]) as wanted(company, currency, amount_minor)
+cross join lateral (
+  select * from open_item i where i.company = wanted.company and i.currency = wanted.currency
+    and i.remaining_minor = wanted.amount_minor and i.remaining_minor > 0 and i.business_date <= $4 limit $5
+) as o
+"""
+
+RECEIPTS = """
+select r.* from receipt r join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id)
+  using (company, payment_id) order by company, payment_id for update of r
+"""
+
+PARTS = """
+select p.* from receipt_part p join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id)
+  using (company, payment_id)
+"""
+
+RECEIPT_KEYS = """
+select k.company, k.key, k.payment_id from receipt_key k
+join unnest($1::text[], $2::text[]) as wanted(company, key) using (company, key)
+"""
+
+APPLICATIONS = """
+select a.* from application a join posting p using (posting_id)
+where a.reversed_by is null and (a.payment_id = any($1::uuid[]) or a.item_id = any($2::uuid[]))
+  and a.company = any($3::text[]) order by p.accounted_on, p.xid, a.posting_id, a.item_id
+"""
+
+CREDIT_USES = """
+select * from credit_use where reversed_by is null and company = any($2::text[])
+  and (credit_item_id = any($1::uuid[]) or debit_item_id = any($1::uuid[]))
+"""
+
+CASH = """
+select c.* from account_cash c join unnest($1::text[], $2::text[]) as wanted(company, account_id)
+  using (company, account_id)
+"""
+
+CANDIDATES = """
+select c.* from candidate c join unnest($1::text[], $2::uuid[]) as wanted(company, origin_id) using (company, origin_id)
+union
+select c.* from candidate c join unnest($3::text[], $4::text[]) as wanted(company, group_id) using (company, group_id)
+  where c.open and c.group_id <> ''
+"""
+
+SUGGESTIONS = """
+select s.* from suggestion s join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id)
+  using (company, payment_id) order by s.payment_id, s.rank
+"""
+
+DOCUMENTS = """
+select d.* from document d join unnest($1::text[], $2::uuid[]) as wanted(company, document_id)
+  using (company, document_id)
+"""
+
+WAITS = """
+select w.* from document_wait w join unnest($1::text[], $2::uuid[]) as wanted(company, document_id)
+  using (company, document_id) order by w.kind desc, w.other_id
+"""
+
+OPEN_DEBITS = """
+select d.* from open_debit d join unnest($1::text[], $2::uuid[]) as wanted(company, debit_id) using (company, debit_id)
+union
+select d.* from open_debit d where d.left_minor > 0 and d.company = any($4::text[])
+  and (d.keys && $3::text[] or d.payment_id = any($5::uuid[]))
+"""
+
+REFUNDS = """
+select f.* from refund f join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id) using (company, payment_id)
+union
+select f.* from refund f join unnest($3::text[], $4::text[], $5::bigint[])
+  as wanted(company, bank_account, amount_minor) using (company, bank_account, amount_minor) where f.status = 'approved'
+union
+select f.* from refund f join unnest($6::text[], $7::text[]) as wanted(company, account_id) using (company, account_id)
+  where f.status <> 'requested' and f.approved_on >= $8
+"""
+
+DISPUTES = """
+select d.* from item_dispute d join unnest($1::text[], $2::uuid[]) as wanted(company, dispute_id)
+  using (company, dispute_id)
+"""
+
+PARKED = "select company, account_id from parked_key where key = any($1::text[]) and account_id is not null"
+
+ALIKE = """
+select r.payment_id, r.company, r.currency, r.amount_minor, r.valued_on, r.view,
+  (select coalesce(array_agg(distinct o.document_id), '{}') from application a join open_item o using (company, item_id)
+   where a.payment_id = r.payment_id and a.company = r.company) as documents
+from unnest($1::text[], $2::text[], $3::bigint[], $4::date[], $5::date[])
+  as wanted(company, currency, amount_minor, first_on, last_on)
+cross join lateral (
+  select * from receipt i where i.company = wanted.company and i.currency = wanted.currency
+    and i.amount_minor = wanted.amount_minor and i.valued_on between wanted.first_on and wanted.last_on
+  order by i.valued_on desc, i.payment_id limit $6
+) as r
+"""

@@ -1,0 +1,313 @@
+"""Loads the books of a batch: candidates without locks, then account rows locked in sorted order, then all read again.
+
+The number of statements does not depend on the size of the batch. What another transaction changed between the two
+readings is noticed and tried again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.cash_application.domain.books import Books
+from services.cash_application.domain.cash import AccountCash
+from services.cash_application.domain.exchange import Exchange
+from services.cash_application.domain.matching.model import ReceiptView
+from services.cash_application.domain.needs import Id, Key, Needs, see
+from services.cash_application.domain.rows import CreditUse, DocumentWait
+from services.cash_application.store import load_sql as sql
+from services.cash_application.store import mapping
+from shared.errors import Transient
+from shared.events.catalogue import key_of
+
+WAITING_MAX = 1_000
+"""Payments that one run at a day's close tries; those not tried longest come first, so that none is forgotten."""
+AMOUNT_ITEMS_MAX = 41
+ALIKE_MAX = 5
+ALIKE_DAYS = 31
+REFUND_DAYS = 30
+
+
+@dataclass(slots=True)
+class Found:
+    """What the unlocked reading found: ids to read again and accounts to lock."""
+
+    lock: set[Key] = field(default_factory=set)
+    payers: set[Key] = field(default_factory=set)
+    items: set[Id] = field(default_factory=set)
+    payments: set[Id] = field(default_factory=set)
+    pays_for: dict[Key, set[str]] = field(default_factory=dict)
+
+
+async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -> tuple[Books, str]:
+    """The books for a batch and the database snapshot on which it is decided. Raises Transient to be tried again."""
+    books = Books(exchange)
+    found = Found(lock=set(needs.owners) | set(needs.named), payments=set(needs.payments) | set(needs.touched))
+    await _waits(db, books, needs)
+    await _waiting_receipts(db, needs, found)
+    await _by_keys(db, books, needs, found)
+    await _concerned(db, needs, found)
+    await _lock(db, books, needs, found)
+    snapshot = await db.fetchval(sql.SNAPSHOT)
+    await _parked(db, books)
+    await _items(db, books, needs, found)
+    await _applications(db, books, needs, found)
+    await _receipts(db, books, needs, found)
+    await _documents(db, books, needs)
+    await _money_beside(db, books, needs, found)
+    await _alike(db, books, needs)
+    _check_whole(books)
+    return books, snapshot
+
+
+def _pairs(ids: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
+    ordered = sorted(ids, key=lambda pair: (pair[0], str(pair[1])))
+    return [company for company, _ in ordered], [thing for _, thing in ordered]
+
+
+async def _waits(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    """What came before its document; the other document that it concerns is needed too."""
+    ids = needs.documents | needs.cancelled
+    if not ids:
+        return
+    for row in await db.fetch(sql.WAITS, *_pairs(ids)):
+        company, document_id, other_id = row["company"], row["document_id"], row["other_id"]
+        wait = DocumentWait(
+            company, document_id, row["kind"], other_id, row["amount_minor"], row["keeps_due_date"], row["on"]
+        )
+        books.waits.setdefault(document_id, []).append(wait)
+        (needs.documents if wait.kind == "credit" else needs.cancelled).add((company, other_id))
+
+
+async def _waiting_receipts(db: asyncpg.Connection, needs: Needs, found: Found) -> None:
+    """The run at a day's close tries every payment whose cash waits."""
+    if not needs.days:
+        return
+    companies, dates = [c for c, _ in needs.days], [on for _, on in needs.days]
+    for row in await db.fetch(sql.WAITING_RECEIPTS, companies, dates, WAITING_MAX):
+        see(needs, mapping.view_of(row))
+        found.payments.add((row["company"], row["payment_id"]))
+        needs.origins.add((row["company"], row["payment_id"]))
+        if row["account_id"]:
+            found.lock.add((row["company"], row["account_id"]))
+
+
+async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    tokens = needs.tokens()
+    if not tokens:
+        return
+    companies, keys = _pairs(tokens)
+    for row in await db.fetch(sql.ITEM_KEYS, companies, keys, sql.KEY_ROWS_MAX):
+        books.item_ids_by_key.setdefault((row["company"], row["key"]), set()).add(row["item_id"])
+        found.items.add((row["company"], row["item_id"]))
+        found.lock.add((row["company"], row["account_id"]))
+    payer_keys = {key for _, key in tokens if key[0] in "apw"}
+    for row in await db.fetch(sql.ACCOUNTS_BY_KEY, sorted(payer_keys), sorted({c for c, _ in tokens})):
+        account = mapping.account_of(row)
+        key = (account.company, account.account_id)
+        books.accounts[key] = account
+        for own in payer_keys.intersection(row["keys"]):
+            books.account_ids_by_key.setdefault((account.company, own), set()).add(account.account_id)
+            if own[0] in "ap":
+                found.payers.add(key)
+    for row in await db.fetch(sql.LINKS, *_pairs(books.accounts), needs.on):
+        found.pays_for.setdefault((row["company"], row["account_id"]), set()).add(row["to_account_id"])
+    for company, account_id in list(found.payers):
+        found.payers.update((company, to) for to in found.pays_for.get((company, account_id), ()))
+    found.lock |= found.payers
+
+
+async def _concerned(db: asyncpg.Connection, needs: Needs, found: Found) -> None:
+    """Payments, items and accounts behind ids: what stands on an item that is cancelled, what a payment paid."""
+    old = needs.touched | (found.payments - needs.payments)
+    documents = needs.documents | needs.cancelled
+    if not (old or needs.receipt_keys or needs.items or documents):
+        return
+    rows = await db.fetch(
+        sql.CONCERNED,
+        *_pairs(old),
+        *_pairs(needs.receipt_keys),
+        *_pairs(needs.items),
+        *_pairs(needs.documents),
+        *_pairs(needs.cancelled),
+    )
+    for row in rows:
+        if row["what"] == "item":
+            found.items.add((row["company"], row["id"]))
+        else:
+            found.payments.add((row["company"], row["id"]))
+        if row["account_id"]:
+            found.lock.add((row["company"], row["account_id"]))
+
+
+async def _lock(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    """The account row is the unit of locking: every account that may change, in sorted order."""
+    if needs.owners:
+        await db.execute(sql.NEW_ACCOUNTS, *_pairs(needs.owners))
+    if not found.lock:
+        return
+    for row in await db.fetch(sql.LOCK_ACCOUNTS, *_pairs(found.lock)):
+        account = mapping.account_of(row)
+        key = (account.company, account.account_id)
+        books.accounts[key] = account
+        books.locked.add(key)
+    for key, targets in found.pays_for.items():
+        if key in books.accounts:
+            books.accounts[key].pays_for = tuple(sorted(targets))
+
+
+async def _parked(db: asyncpg.Connection, books: Books) -> None:
+    if books.accounts:
+        keys = [key_of(company, account_id) for company, account_id in books.accounts]
+        for row in await db.fetch(sql.PARKED, keys):
+            books.parked.add((row["company"], row["account_id"]))
+
+
+async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    documents = needs.documents | needs.cancelled
+    if found.items or found.payers or documents:
+        rows = await db.fetch(sql.ITEMS, *_pairs(found.items), *_pairs(found.payers), needs.on, *_pairs(documents))
+        for row in rows:
+            if row["item_id"] not in books.items:
+                books.hold_item(mapping.item_of(row))
+    wanted = sorted({(view.company, view.currency, view.open_minor) for view in needs.views})
+    if wanted:
+        columns = [list(column) for column in zip(*wanted, strict=True)]
+        for row in await db.fetch(sql.AMOUNT_ITEMS, *columns, needs.on, AMOUNT_ITEMS_MAX):
+            item = books.items.get(row["item_id"])
+            if item is None:
+                item = mapping.item_of(row)
+                books.items[item.item_id] = item
+            books.amount_items.setdefault((item.company, item.currency, item.remaining_minor), []).append(item)
+
+
+async def _applications(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    """Live applications of payments that may be reversed, and of the items of documents that are cancelled."""
+    old = needs.touched | (found.payments - needs.payments)
+    cancelled = {document_id for _, document_id in needs.cancelled}
+    fresh_cancelled = needs.documents | needs.cancelled
+    items = [i.item_id for document in cancelled for i in books.document_items.get(document, ())]
+    if old or items:
+        companies = sorted({company for company, _ in old | needs.cancelled})
+        for row in await db.fetch(sql.APPLICATIONS, [payment for _, payment in old], items, companies):
+            applied = mapping.applied_of(row)
+            books.hold_applied(applied)
+            found.payments.add((applied.company, applied.payment_id))
+    used = [i.item_id for _, document in fresh_cancelled for i in books.document_items.get(document, ())]
+    if items and used:
+        companies = sorted({company for company, _ in fresh_cancelled})
+        for row in await db.fetch(sql.CREDIT_USES, used, companies):
+            use = CreditUse(
+                row["company"], row["posting_id"], row["credit_item_id"], row["debit_item_id"], row["amount_minor"]
+            )
+            books.credit_uses.setdefault(use.debit_item_id, []).append(use)
+
+
+async def _receipts(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    if found.payments:
+        ids = _pairs(found.payments)
+        for row in await db.fetch(sql.RECEIPTS, *ids):
+            books.hold_receipt(mapping.receipt_of(row))
+        if books.receipts:
+            for row in await db.fetch(sql.PARTS, *ids):
+                books.receipts[row["payment_id"]].parts[row["account_id"]] = mapping.part_of(row)
+            for row in await db.fetch(sql.SUGGESTIONS, *ids):
+                books.suggestions.setdefault(row["payment_id"], []).append(mapping.suggested_of(row))
+    if needs.receipt_keys:
+        for row in await db.fetch(sql.RECEIPT_KEYS, *_pairs(needs.receipt_keys)):
+            if row["payment_id"] in books.receipts:
+                books.receipt_ids_by_key.setdefault((row["company"], row["key"]), set()).add(row["payment_id"])
+
+
+async def _documents(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    ids = needs.documents | needs.cancelled
+    if ids:
+        for row in await db.fetch(sql.DOCUMENTS, *_pairs(ids)):
+            books.documents[row["document_id"]] = mapping.document_of(row)
+    if needs.disputes:
+        for row in await db.fetch(sql.DISPUTES, *_pairs(needs.disputes)):
+            books.disputes[row["dispute_id"]] = (
+                row["company"],
+                row["dispute_id"],
+                row["item_id"],
+                row["version"],
+                row["held_minor"],
+            )
+
+
+async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
+    if books.locked:
+        for row in await db.fetch(sql.CASH, *_pairs(books.locked)):
+            cash = AccountCash(
+                row["company"],
+                row["account_id"],
+                row["currency"],
+                row["unapplied_minor"],
+                row["on_account_minor"],
+                row["version"],
+            )
+            books.cash[cash.company, cash.account_id, cash.currency] = cash
+    origins = needs.origins | found.payments
+    if origins or needs.groups:
+        for row in await db.fetch(sql.CANDIDATES, *_pairs(origins), *_pairs(needs.groups)):
+            candidate = mapping.candidate_of(row)
+            books.candidates.setdefault(candidate.origin_id, {})[candidate.account_id] = candidate
+    if needs.debits or needs.debit_keys or needs.payments:
+        companies = sorted({company for company, _ in needs.debits | needs.debit_keys | needs.payments})
+        keys = sorted({key for _, key in needs.debit_keys})
+        payments = [payment for _, payment in needs.payments]
+        for row in await db.fetch(sql.OPEN_DEBITS, *_pairs(needs.debits), keys, companies, payments):
+            books.open_debits[row["debit_id"]] = mapping.debit_of(row)
+    if needs.touched or needs.payable:
+        payable = sorted(needs.payable)
+        columns = [[row[n] for row in payable] for n in range(3)]
+        since = _days_before(needs.on, REFUND_DAYS)
+        accounts = _pairs(books.locked)
+        for row in await db.fetch(sql.REFUNDS, *_pairs(needs.touched), *columns, *accounts, since):
+            books.refunds[row["refund_id"]] = mapping.refund_of(row)
+
+
+async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    """Receipts of the same amount a few days around: a second payment of the same thing must be seen."""
+    wanted: dict[tuple[str, str, int], list[date]] = {}
+    for view in needs.views:
+        wanted.setdefault((view.company, view.currency, view.amount_minor), []).append(view.valued_on)
+    if not wanted:
+        return
+    keys = sorted(wanted)
+    first = [_days_before(min(wanted[key]), ALIKE_DAYS) for key in keys]
+    last = [max(wanted[key]) + timedelta(days=ALIKE_DAYS) for key in keys]
+    columns = [[key[n] for key in keys] for n in range(3)]
+    for row in await db.fetch(sql.ALIKE, *columns, first, last, ALIKE_MAX):
+        body = row["view"]
+        alike = ReceiptView(
+            str(row["payment_id"]),
+            row["currency"],
+            row["amount_minor"],
+            row["valued_on"],
+            body.get("account"),
+            body.get("name"),
+            tuple(sorted(str(document) for document in row["documents"])),
+        )
+        books.lookalikes.setdefault((row["company"], row["currency"], row["amount_minor"]), []).append(alike)
+
+
+def _days_before(on: date, days: int) -> date:
+    return on - timedelta(days=days) if on > date.min + timedelta(days=days) else date.min
+
+
+def _check_whole(books: Books) -> None:
+    """What a live application names must have been found and locked by the first reading."""
+    missing: list[UUID] = []
+    for rows in books.applied.values():
+        for row in rows:
+            item = books.items.get(row.item_id)
+            whole = item is not None and (item.company, item.account_id) in books.locked
+            deduction = row.deduction_item_id is None or row.deduction_item_id in books.items
+            if not whole or not deduction or row.payment_id not in books.receipts:
+                missing.append(row.posting_id)
+    if missing:
+        raise Transient(f"entry {missing[0]} was posted while its accounts were being locked; the batch is read again")

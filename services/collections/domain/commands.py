@@ -94,7 +94,7 @@ class Person(Command):
 
     actor: str
     kind: Literal["person", "feed", "service"]
-    companies: frozenset[str]
+    companies: tuple[str, ...]
     on_behalf_of: str | None = None
 
 

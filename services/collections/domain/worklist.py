@@ -230,7 +230,7 @@ def _owed(view: View) -> Told | None:
         return None
     level = max(claim.item.level for claim in found)
     if level == 0:
-        return Told("overdue", f"{view.owed()}, no notice has left yet.".capitalize(), "Wait for the first notice")
+        return Told("overdue", f"{view.owed()}, no notice has left yet.", "Wait for the first notice")
     last = view.rules.dunning is not None and level >= view.rules.dunning.last_level
     step = "Call; the last notice has left" if last else f"Call to follow up the notice of level {level}"
     return Told("overdue", f"{view.owed()} after a notice of level {level}.", step)

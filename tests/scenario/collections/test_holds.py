@@ -39,7 +39,7 @@ async def proposed(world: World) -> dict:
 
 
 def decision(row: dict, *, approve: bool = True, actor: str = "user:cara", **changes) -> DecideHold:
-    person = Person(actor=actor, kind="person", companies=frozenset({COMPANY}))
+    person = Person(actor=actor, kind="person", companies=(COMPANY,))
     values = {"account_id": ACCOUNT, "hold_id": row["hold_id"], "body_sha256": row["body_sha256"], "person": person}
     return DecideHold(**values | {"approve": approve} | changes)
 
@@ -74,7 +74,7 @@ async def test_a_named_person_approves_what_was_shown(world: World) -> None:
     with pytest.raises(Rejected) as refused:
         await world.command(decision(row, body_sha256="0" * 64))
     assert refused.value.code == "changed_since_shown"
-    feed = Person(actor="feed:erp", kind="feed", companies=frozenset({COMPANY}))
+    feed = Person(actor="feed:erp", kind="feed", companies=(COMPANY,))
     with pytest.raises(Rejected) as refused:
         await world.command(decision(row, person=feed))
     assert refused.value.code == "not_a_person"

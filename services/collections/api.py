@@ -1,0 +1,335 @@
+"""The HTTP API of collections: lists, the overview of an account, and what people do. Prefix /v1/companies/{company}.
+
+Invariant: every route names its action; commands carry an Idempotency-Key and run through the service's transaction.
+"""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Query
+from pydantic import BaseModel, ValidationError
+
+from services.collections import queries
+from services.collections import schemas as s
+from services.collections.domain import commands as c
+from services.collections.domain.rows import Activity, Dispute, Escalation, Hold, Notice, Promise, WorklistRow
+from services.collections.schemas import EXAMPLES
+from shared.auth import Principal, require
+from shared.errors import Rejected
+from shared.http import IdempotencyKey, Page, Paging, page_of, paging
+from shared.permissions import (
+    COLLECTIONS_ACT,
+    COLLECTIONS_APPROVE_HOLD,
+    COLLECTIONS_READ,
+    COLLECTIONS_RESOLVE_DISPUTE,
+)
+from shared.runtime.commands import run_command
+from shared.runtime.lifecycle import Runtime, get_runtime
+
+router = APIRouter(prefix="/v1/companies/{company}", tags=["collections"])
+
+Running = Annotated[Runtime, Depends(get_runtime)]
+Asked = Annotated[Paging, Depends(paging)]
+Reader = Annotated[Principal, Depends(require(COLLECTIONS_READ))]
+Actor = Annotated[Principal, Depends(require(COLLECTIONS_ACT))]
+Supervisor = Annotated[Principal, Depends(require(COLLECTIONS_RESOLVE_DISPUTE))]
+Approver = Annotated[Principal, Depends(require(COLLECTIONS_APPROVE_HOLD))]
+AccountFilter = Annotated[str | None, Query(max_length=60, description="only this account")]
+StatusFilter = Annotated[str | None, Query(max_length=20, description="only this status")]
+
+
+def _example(name: str) -> Any:
+    return Body(openapi_examples=EXAMPLES[name])
+
+
+async def _listed(runtime: Runtime, name: str, company: str, asked: Paging, filters: dict[str, Any]) -> Page[Any]:
+    scope = f"{name}:{company}:{sorted(filters.items(), key=lambda f: f[0])}"
+    rows = await queries.page(runtime.engine, name, company, filters, asked.after(scope), asked.fetch)
+    keys = _KEYS_OF[name]
+    shown, cursor = page_of(rows, asked, scope, keys)
+    return Page(items=list(shown), next=cursor)
+
+
+_KEYS_OF = {
+    "worklist": lambda row: (row.priority, -row.score_minor, row.account_id),
+    "promises": lambda row: (row.due_on, row.promise_id),
+    "disputes": lambda row: (row.due_on, row.dispute_id),
+    "holds": lambda row: (row.proposed_on, row.hold_id),
+    "notices": lambda row: (row.decided_on, row.notice_id),
+    "escalations": lambda row: (row.raised_on, row.escalation_id),
+    "activities": lambda row: (row.logged_at, row.activity_id),
+}
+
+
+async def _run(runtime: Runtime, principal: Principal, route: str, key: str, command: c.OnAccount, company: str) -> Any:
+    name = type(command).__name__
+    return await run_command(runtime, principal, route, key, name, command, company, command.account_id)
+
+
+async def _account_of(runtime: Runtime, name: str, company: str, thing_id: UUID) -> str:
+    found = await queries.account_of(runtime.engine, name, company, thing_id)
+    if found is None:
+        raise Rejected(f"{name}_unknown", f"company {company} has none of the {name} with id {thing_id}", 404)
+    return found
+
+
+@router.get("/worklist")
+async def worklist(
+    company: str,
+    runtime: Running,
+    principal: Reader,
+    asked: Asked,
+    collector: Annotated[str | None, Query(max_length=60)] = None,
+    cause: Annotated[str | None, Query(max_length=30)] = None,
+) -> Page[WorklistRow]:
+    """Accounts by what matters most: broken promises of today first, then by value at risk."""
+    filters = {"collector": collector, "cause": cause, "listed": True}
+    return await _listed(runtime, "worklist", company, asked, filters)
+
+
+@router.get("/accounts/{account_id}")
+async def account(company: str, account_id: str, runtime: Running, principal: Reader) -> queries.Overview:
+    """Everything that collections knows of an account."""
+    found = await queries.overview(runtime.engine, company, account_id)
+    if found is None:
+        raise Rejected("account_unknown", f"account {account_id!r} is not known here; feed it first", 404)
+    return found
+
+
+@router.get("/promises")
+async def promises(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    status: StatusFilter = None,
+) -> Page[Promise]:  # fmt: skip
+    """Promises by promised date."""
+    return await _listed(runtime, "promises", company, asked, {"account_id": account_id, "status": status})
+
+
+@router.get("/disputes")
+async def disputes(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    status: StatusFilter = None, owner: Annotated[str | None, Query(max_length=20)] = None,
+) -> Page[Dispute]:  # fmt: skip
+    """Disputes by the day on which they are to be decided."""
+    filters = {"account_id": account_id, "status": status, "owner": owner}
+    return await _listed(runtime, "disputes", company, asked, filters)
+
+
+@router.get("/holds")
+async def holds(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    status: StatusFilter = None,
+) -> Page[Hold]:  # fmt: skip
+    """Holds, oldest first; `status=proposed` are those that wait for approval."""
+    return await _listed(runtime, "holds", company, asked, {"account_id": account_id, "status": status})
+
+
+@router.get("/notices")
+async def notices(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    status: StatusFilter = None,
+) -> Page[Notice]:  # fmt: skip
+    """Notices asked for and what became of them, newest first."""
+    return await _listed(runtime, "notices", company, asked, {"account_id": account_id, "status": status})
+
+
+@router.get("/escalations")
+async def escalations(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    open: bool | None = None,
+) -> Page[Escalation]:  # fmt: skip
+    """Cases handed to a manager."""
+    return await _listed(runtime, "escalations", company, asked, {"account_id": account_id, "open": open})
+
+
+@router.get("/activities")
+async def activities(
+    company: str, runtime: Running, principal: Reader, asked: Asked, account_id: AccountFilter = None,
+    addressee: Annotated[str | None, Query(max_length=120)] = None,
+) -> Page[Activity]:  # fmt: skip
+    """Activities, newest first."""
+    return await _listed(runtime, "activities", company, asked, {"account_id": account_id, "addressee": addressee})
+
+
+@router.post("/promises", status_code=201, response_model=s.PromiseReply)
+async def make_promise(
+    company: str,
+    body: Annotated[c.MakePromise, _example("promise")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Record a promise to pay. What is promised twice supersedes; the third on a debt needs an allowance."""
+    return await _run(runtime, principal, "promises", key, body, company)
+
+
+@router.post("/promises/{promise_id}/cancel", response_model=s.PromiseStatus)
+async def cancel_promise(
+    company: str,
+    promise_id: UUID,
+    body: Annotated[s.Why, _example("reason")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Take back an open promise."""
+    account_id = await _account_of(runtime, "promises", company, promise_id)
+    command = c.CancelPromise(account_id=account_id, promise_id=promise_id, reason=body.reason)
+    return await _run(runtime, principal, "promises/cancel", key, command, company)
+
+
+@router.post("/accounts/{account_id}/promise-allowances", status_code=201, response_model=s.Allowance)
+async def allow_promise(
+    company: str,
+    account_id: str,
+    body: Annotated[s.Reason, _example("reason")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Supervisor,
+) -> Any:
+    """Allow one promise more than the policy's limit per debt."""
+    command = c.AllowPromise(account_id=account_id, reason=body.reason)
+    return await _run(runtime, principal, "promise-allowances", key, command, company)
+
+
+@router.post("/disputes", status_code=201, response_model=s.DisputeReply)
+async def open_dispute(
+    company: str,
+    body: Annotated[c.OpenDispute, _example("dispute")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Dispute an item or a part of it; its owner gets a ticket."""
+    return await _run(runtime, principal, "disputes", key, body, company)
+
+
+@router.post("/disputes/{dispute_id}/update", response_model=s.DisputeReply)
+async def update_dispute(
+    company: str,
+    dispute_id: UUID,
+    body: Annotated[s.DisputeChange, _example("dispute_change")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Change an open dispute."""
+    account_id = await _account_of(runtime, "disputes", company, dispute_id)
+    command = c.UpdateDispute(account_id=account_id, dispute_id=dispute_id, **body.model_dump())
+    return await _run(runtime, principal, "disputes/update", key, command, company)
+
+
+@router.post("/disputes/{dispute_id}/resolve", response_model=s.DisputeReply)
+async def resolve_dispute(
+    company: str,
+    dispute_id: UUID,
+    body: Annotated[s.DisputeDecision, _example("dispute_decision")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Supervisor,
+) -> Any:
+    """Decide a dispute; a granted credit is requested from billing."""
+    account_id = await _account_of(runtime, "disputes", company, dispute_id)
+    command = _checked(c.ResolveDispute, account_id=account_id, dispute_id=dispute_id, **body.model_dump())
+    return await _run(runtime, principal, "disputes/resolve", key, command, company)
+
+
+@router.post("/holds/{hold_id}/approve", response_model=s.HoldReply)
+async def approve_hold(
+    company: str,
+    hold_id: UUID,
+    body: Annotated[s.HoldDecision, _example("hold_decision")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Approver,
+) -> Any:
+    """Approve the proposal that was shown; the access systems are told."""
+    return await _decide_hold(runtime, principal, company, hold_id, body, key, approve=True)
+
+
+@router.post("/holds/{hold_id}/refuse", response_model=s.HoldReply)
+async def refuse_hold(
+    company: str,
+    hold_id: UUID,
+    body: Annotated[s.HoldDecision, _example("hold_decision")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Approver,
+) -> Any:
+    """Refuse the proposal; it is not made again for a while."""
+    return await _decide_hold(runtime, principal, company, hold_id, body, key, approve=False)
+
+
+@router.post("/activities", status_code=201, response_model=s.ActivityReply)
+async def log_activity(
+    company: str,
+    body: Annotated[c.LogActivity, _example("activity")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Log a call, e-mail, letter, visit, meeting or note; its next step comes back on its date."""
+    return await _run(runtime, principal, "activities", key, body, company)
+
+
+@router.post("/notices/{notice_id}/release", response_model=s.NoticeReply)
+async def release_notice(
+    company: str,
+    notice_id: UUID,
+    body: Annotated[s.Why, _example("reason")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """A person has looked into a notice of unknown fate: its items may be asked for again."""
+    account_id = await _account_of(runtime, "notices", company, notice_id)
+    command = c.ReleaseNotice(account_id=account_id, notice_id=notice_id, reason=body.reason)
+    return await _run(runtime, principal, "notices/release", key, command, company)
+
+
+@router.post("/escalations", status_code=201, response_model=s.EscalationReply)
+async def raise_escalation(
+    company: str,
+    body: Annotated[c.RaiseEscalation, _example("escalation")],
+    key: IdempotencyKey,
+    runtime: Running,
+    principal: Actor,
+) -> Any:
+    """Hand the overdue items of an account to someone who decides."""
+    return await _run(runtime, principal, "escalations", key, body, company)
+
+
+async def _decide_hold(
+    runtime: Runtime,
+    principal: Principal,
+    company: str,
+    hold_id: UUID,
+    body: s.HoldDecision,
+    key: str,
+    *,
+    approve: bool,
+) -> Any:
+    account_id = await _account_of(runtime, "holds", company, hold_id)
+    person = c.Person(
+        actor=principal.actor,
+        kind=principal.kind,
+        companies=sorted(principal.companies),
+        on_behalf_of=principal.on_behalf_of,
+    )
+    command = c.DecideHold(
+        account_id=account_id,
+        hold_id=hold_id,
+        body_sha256=body.body_sha256,
+        approve=approve,
+        reason=body.reason,
+        person=person,
+    )
+    return await _run(runtime, principal, "holds/approve" if approve else "holds/refuse", key, command, company)
+
+
+def _checked(model: type[BaseModel], **values: Any) -> Any:
+    """A command whose fields depend on each other. Raises Rejected 422 with the first reason."""
+    try:
+        return model(**values)
+    except ValidationError as problem:
+        raise Rejected("fields_refused", problem.errors()[0]["msg"], 422) from problem

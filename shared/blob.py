@@ -60,6 +60,16 @@ class BlobStore:
         with self._open(sha256) as file:
             return file.read()
 
+    def _adopt(self, draft: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        if target.exists():
+            draft.unlink()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(target)
+
     def _write(self, sha256: str, content: bytes) -> None:
         target = self.path(sha256)
         if target.exists():

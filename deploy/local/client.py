@@ -1,0 +1,87 @@
+"""The feeder's way into the services: tokens of the sample persons, their public APIs, and waiting for markers.
+
+Nothing here reaches behind an API; a refusal ends the feed with what the service said.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from deploy.local.errors import StackError
+from deploy.local.state import StackInfo
+
+REQUEST_TIMEOUT_S = 60.0
+POLL_S = 0.02
+WAIT_TIMEOUT_S = 120.0
+TOKEN_RENEW_S = 600.0
+
+
+@dataclass
+class Client:
+    """One HTTP connection pool; `waited_s` adds up the time spent waiting for markers."""
+
+    info: StackInfo
+    http: httpx.AsyncClient
+    waited_s: float = 0.0
+    _tokens: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    async def token(self, person: str) -> str:
+        """A token of a sample person, renewed every ten minutes."""
+        made_at, token = self._tokens.get(person, (float("-inf"), ""))
+        if time.monotonic() - made_at > TOKEN_RENEW_S:
+            persons = json.loads((self.info.issuer_dir / "persons.json").read_text(encoding="utf-8"))
+            known = persons.get("persons", persons)
+            form = {"grant_type": "person", "person": person, "secret": known[person]["secret"]}
+            answer = await self.http.post(f"{self.info.issuer_url}/token", data=form)
+            answer.raise_for_status()
+            token = answer.json()["access_token"]
+            self._tokens[person] = (time.monotonic(), token)
+        return token
+
+    async def call(
+        self, person: str, method: str, service: str, path: str, *, key: str | None = None, **options: Any
+    ) -> Any:
+        """JSON answer of a service. A command's key derives from `key`, so that a repeated feed changes nothing."""
+        headers = {"Authorization": f"Bearer {await self.token(person)}", **options.pop("headers", {})}
+        if key is not None:
+            headers["Idempotency-Key"] = hashlib.sha256(key.encode()).hexdigest()[:40]
+        url = f"{self.info.services[service]}{path}"
+        answer = await self.http.request(method, url, headers=headers, **options)
+        if answer.status_code >= 400:
+            raise StackError(f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}")
+        return answer.json() if answer.content else None
+
+    async def progress(self, service: str) -> dict[str, Any]:
+        return await self.call("feeder", "GET", service, "/v1/runtime/progress")
+
+    async def until_tick(self, service: str, number: int) -> None:
+        """Wait until `service` has the tick `number` complete."""
+        await self._until(service, lambda p: p["number"] >= number, f"tick {number}")
+
+    async def until_closed(self, service: str, company: str, day: str) -> None:
+        """Wait until `service` has done its work of the closed day and written its marker."""
+        await self._until(service, lambda p: p["written_on"].get(company, "") >= day, f"the close of {day}")
+
+    async def until_quiet(self, service: str) -> None:
+        """Wait until the service's outbox is empty."""
+        await self._until(service, lambda p: p["outbox_rows"] == 0, "an empty outbox")
+
+    async def _until(self, service: str, reached: Any, what: str) -> None:
+        began = time.monotonic()
+        while not reached(progress := await self.progress(service)):
+            if time.monotonic() - began > WAIT_TIMEOUT_S:
+                raise StackError(
+                    f"{service} did not reach {what} within {WAIT_TIMEOUT_S:.0f} s; it stands at {progress}. Look into "
+                    f"{self.info.logs_dir / service}.log."
+                )
+            await asyncio.sleep(POLL_S)
+        self.waited_s += time.monotonic() - began
+
+
+def open_client(info: StackInfo) -> Client:
+    return Client(info, httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False))

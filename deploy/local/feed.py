@@ -1,0 +1,152 @@
+"""The sample quarter through the real doors: files to ingest, actions to collections, ticks and day closes.
+
+The next day's first fact is fed only after the last service's marker of the day before, so that equal inputs give
+equal states at each day's close. Every command's key derives from what it does: a repeated feed changes nothing.
+"""
+
+import csv
+import io
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sample
+from deploy.local import actions, summary
+from deploy.local.client import Client, open_client
+from deploy.local.paths import REPOSITORY
+from deploy.local.state import StackInfo
+
+DAYS_DEFAULT, SEED_DEFAULT = 60, 1
+POLICIES = REPOSITORY / "deploy" / "policies"
+TICK_AT, CLOSE_AT = "09:05", "18:00"
+FAMILIES = {"debit_memo": "debit_memo", "credit_memo": "credit_memo"}
+SAY_EVERY_DAYS = 10
+
+
+@dataclass
+class Book:
+    """What the feeder has to remember: which document an id of the ERP is, and which dispute an action opened."""
+
+    company: str
+    documents: dict[str, tuple[str, str]] = field(default_factory=dict)
+    disputes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    refused: int = 0
+
+
+@dataclass
+class Timing:
+    """Seconds from the first file to the settled pages, and how many of them were spent waiting for markers."""
+
+    total_s: float = 0.0
+    waited_s: float = 0.0
+
+
+async def run_feed(info: StackInfo) -> bool:
+    """Feed the sample and print the summary. False when the books do not reconcile or something is wrong."""
+    days = int(os.environ.get("RECOUP_SAMPLE_DAYS", DAYS_DEFAULT))
+    seed = int(os.environ.get("RECOUP_SAMPLE_SEED", SEED_DEFAULT))
+    client = open_client(info)
+    try:
+        with tempfile.TemporaryDirectory(prefix="recoup-sample-") as folder:
+            out = Path(folder) / "sample"
+            sample.generate(seed, days, out)
+            print(f"Sample of {days} business days, seed {seed}.", flush=True)
+            book, timing = await feed_all(client, out)
+            return await summary.show(client, out, book, timing)
+    finally:
+        await client.http.aclose()
+
+
+async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
+    """Configure the company and feed every day of the sample in `out`."""
+    began = time.monotonic()
+    company = json.loads((out / "company.json").read_text(encoding="utf-8"))
+    book = Book(company["company"])
+    folders = sorted((out / "days").iterdir())
+    await _configure(client, company, folders[0].name)
+    for number, folder in enumerate(folders, 1):
+        await feed_day(client, company, book, out, folder)
+        if number % SAY_EVERY_DAYS == 0 or number == len(folders):
+            print(f"  {folder.name}: day {number} of {len(folders)}, {time.monotonic() - began:.0f} s", flush=True)
+    return book, Timing(time.monotonic() - began, client.waited_s)
+
+
+async def _configure(client: Client, company: dict[str, Any], first: str) -> None:
+    name = company["company"]
+    body = {key: value for key, value in company.items() if key != "company"}
+    await client.call("otto", "PUT", "ingest", f"/v1/companies/{name}", key=f"configure {body}", json=body)
+    for path in sorted(POLICIES.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        await actions.activate_policy(client, name, path.stem, text, effective_on="2025-01-01")
+
+
+async def feed_day(client: Client, company: dict[str, Any], book: Book, out: Path, folder: Path) -> None:
+    """One business day: rates, files, the morning's tick, what people do, the close and everything behind it."""
+    day = folder.name
+    zone = ZoneInfo(company["time_zone"])
+    rates = out / "rates" / f"{day}.json"
+    if rates.exists():
+        body = {"rates": json.loads(rates.read_text(encoding="utf-8"))}
+        path = f"/v1/rates?company={book.company}"
+        await client.call("otto", "POST", "ingest", path, key=f"rates {book.company} {day}", json=body)
+    for path in sorted(folder.iterdir()):
+        if path.name != "actions.json":
+            await feed_file(client, book, path)
+    tick = await _tick(client, day, TICK_AT, zone)
+    await client.until_tick("notifications", tick)
+    await client.until_tick("collections", tick)
+    await actions.perform(client, book, json.loads((folder / "actions.json").read_text(encoding="utf-8")))
+    await _close(client, book.company, day)
+
+
+async def feed_file(client: Client, book: Book, path: Path) -> dict[str, Any]:
+    """Push one file and wait until its facts are written; remembers the documents that it brings."""
+    content = path.read_bytes()
+    types = {".csv": "text/csv", ".xml": "application/xml", ".json": "application/json"}
+    receipt = await client.call(
+        "feeder",
+        "POST",
+        "ingest",
+        f"/v1/submissions?company={book.company}&name={path.name}&wait=true",
+        key=f"file {book.company} {path.parent.name} {path.name}",
+        content=content,
+        headers={"Content-Type": types[path.suffix]},
+    )
+    _remember(book, path, content)
+    return receipt
+
+
+def _remember(book: Book, path: Path, content: bytes) -> None:
+    if path.suffix == ".xml":
+        return
+    if path.suffix == ".csv":
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+    else:
+        rows = [{"document_type": r["record_type"], **r} for r in json.loads(content)["records"]]
+    for row in rows:
+        if row.get("source_document_id") and row.get("document_type") != "cancellation":
+            family = FAMILIES.get(row["document_type"], "invoice")
+            book.documents[row["source_document_id"]] = (row["source_system"], family)
+            book.accounts[row["source_document_id"]] = row["account_id"]
+
+
+async def _tick(client: Client, day: str, clock: str, zone: ZoneInfo) -> int:
+    at = datetime.combine(date.fromisoformat(day), datetime.strptime(clock, "%H:%M").time(), zone)
+    answer = await client.call(
+        "feeder", "POST", "ingest", "/v1/clock", key=f"tick {at.isoformat()}", json={"at": at.isoformat()}
+    )
+    return int(answer["number"])
+
+
+async def _close(client: Client, company: str, day: str) -> None:
+    await client.call(
+        "feeder", "POST", "ingest", "/v1/days/close", key=f"close {company} {day}", json={"company": company, "date": day}
+    )
+    await client.until_closed("reporting", company, day)

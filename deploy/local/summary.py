@@ -1,0 +1,164 @@
+"""What came of the sample, from the log, the reports and the audit; prints it and says whether the books reconcile.
+
+Decides nothing and reaches behind no API: events from the log, aging and DSO from reporting, the proof from audit/.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploy.local.client import Client
+from deploy.local.event_log import Log, read_log
+from deploy.local.paths import REPOSITORY
+from deploy.local.scoring import Score, endings, judge, place_key, truths
+
+if TYPE_CHECKING:
+    from deploy.local.feed import Book, Timing
+
+AUTOMATIC_RIGHT_SHARE_MIN = Decimal("0.60")
+AUDIT_TIMEOUT_S = 120
+
+
+async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> bool:
+    """Print the summary. False when a payment was applied wrongly, a notice was wrongful or the audit fails."""
+    log = await read_log(client.info.kafka_bootstrap)
+    truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
+    company = json.loads((out / "company.json").read_text(encoding="utf-8"))
+    rates = _rates(log, company["base_currency"])
+    score = _payments(log, truth, book, rates)
+    _print_payments(score, company["base_currency"])
+    _print_promises(log, truth)
+    _print_notices(log, client)
+    _print_holds(log)
+    await _print_reports(client, company["company"])
+    audit = await _audit(client)
+    _print_audit(audit)
+    _print_speed(log, timing)
+    wrong, wrongful = score.count["automatic WRONG"], audit.get("wrongful_notices")
+    share = _share(score)
+    print(f"  automatic right: {share:.1%} of payments (at least {AUTOMATIC_RIGHT_SHARE_MIN:.0%} wanted)", flush=True)
+    return wrong == 0 and wrongful == 0 and audit["passed"]
+
+
+def _share(score: Score) -> Decimal:
+    payments = sum(n for name, n in score.count.items() if not name.startswith("of all"))
+    right = score.count["automatic right"] + score.count["automatic as the payer named it, though by mistake"]
+    return Decimal(right) / max(1, payments)
+
+
+def _rates(log: Log, base: str) -> dict[str, Decimal]:
+    """Base units for one unit of a currency, by the last rate published."""
+    rates = {base: Decimal(1)}
+    for event in log.of("rate.published"):
+        first, second = event.data.pair.split("/")
+        if first == base:
+            rates[second] = 1 / Decimal(event.data.rate)
+    return rates
+
+
+def _payments(log: Log, truth: dict[str, Any], book: "Book", rates: dict[str, Decimal]) -> Score:
+    known = truths(book.company, truth["payments"], book.documents)
+    score = Score()
+    for ending in endings(log.events).values():
+        payment = ending.received
+        key = place_key(payment.bank_account, payment.references.bank, payment.source.detail)
+        worth = int(payment.amount_minor * rates[payment.currency])
+        judge(ending, known.get(key), score, worth)
+    return score
+
+
+def _print_payments(score: Score, base: str) -> None:
+    print("\nPayments", flush=True)
+    for name in sorted(score.count):
+        print(f"  {name:52} {score.count[name]:>6}  {_money(score.value[name])} {base}")
+    for rule, count in sorted(score.rules.items()):
+        print(f"    by rule {rule:42} {count:>6}")
+    for each in score.wrong[:10]:
+        print(f"    wrong: {each}")
+    if score.missing:
+        print(f"  without a truth to hold against: {score.missing}")
+
+
+def _print_promises(log: Log, truth: dict[str, Any]) -> None:
+    latest = {}
+    for event in log.of(*(f"promise.{s}" for s in ("made", "kept", "partly_kept", "broken", "superseded", "cancelled"))):
+        known = latest.get(event.data.promise_id)
+        if known is None or event.data.version > known.data.version:
+            latest[event.data.promise_id] = event
+    ended = Counter(event.type.removeprefix("promise.") for event in latest.values())
+    meant = Counter(p["outcome"] if p["decided_on"] else "made" for p in truth["promises"])
+    print("\nPromises          " + ", ".join(f"{name} {count}" for name, count in sorted(ended.items())))
+    print("  by the truth    " + ", ".join(f"{name} {count}" for name, count in sorted(meant.items())))
+
+
+def _print_notices(log: Log, client: Client) -> None:
+    requested = len(log.of("notice.requested"))
+    reasons = Counter(reason.code for event in log.of("notice.withheld") for reason in event.data.reasons)
+    counts = {name: len(log.of(f"notice.{name}")) for name in ("sent", "withheld", "failed", "unknown")}
+    print(f"\nNotices           requested {requested}, " + ", ".join(f"{n} {c}" for n, c in counts.items()))
+    print(f"  mails in the sink {len(list(client.info.mail_dir.rglob('*.eml')))}")
+    for code, count in reasons.most_common():
+        print(f"    withheld for {code:40} {count:>6}")
+
+
+def _print_holds(log: Log) -> None:
+    counts = {name: len(log.of(f"hold.{name}")) for name in ("proposed", "ordered", "renewed", "lifted")}
+    confirmed = {(e.data.subject_id) for e in log.of("effect.confirmed") if e.data.of == "hold"}
+    print(
+        f"\nHolds             proposed {counts['proposed']}, ordered {counts['ordered']}, renewed {counts['renewed']}, "
+        f"in force or released by the access system {len(confirmed)}, lifted {counts['lifted']}"
+    )
+
+
+async def _print_reports(client: Client, company: str) -> None:
+    base = f"/v1/companies/{company}"
+    aging = await client.call("audrey", "GET", "reporting", f"{base}/aging")
+    print("\nAging (by due date)")
+    print("  " + json.dumps(aging)[:1500])
+    dso = await client.call("audrey", "GET", "reporting", f"{base}/dso")
+    print(f"DSO               {json.dumps(dso)[:400]}")
+    found = await client.call("audrey", "GET", "reporting", f"{base}/reconciliation")
+    rows = found.get("items", found)
+    different = [row for row in rows if row.get("difference_minor")]
+    print(f"Reports against control totals: {len(rows)} figures, {len(different)} different")
+
+
+async def _audit(client: Client) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "audit",
+        "--state",
+        str(client.info.local_dir / "state.json"),
+        "--json",
+        cwd=REPOSITORY,
+        env=dict(os.environ),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(AUDIT_TIMEOUT_S):
+        output, _ = await process.communicate()
+    return json.loads(output)
+
+
+def _print_audit(audit: dict[str, Any]) -> None:
+    verdict = "passed" if audit["passed"] else "FAILED"
+    print(f"\nAudit             {verdict}: {audit['checks']} checks, {len(audit['findings'])} findings")
+    print(f"  notices judged  {audit['notices_judged']}, wrongful {audit['wrongful_notices']}")
+    for finding in audit["findings"][:15]:
+        print(f"    {finding}")
+
+
+def _print_speed(log: Log, timing: "Timing") -> None:
+    print(
+        f"\nSpeed             {log.records} records on the log in {timing.total_s:.1f} s "
+        f"({log.records / max(timing.total_s, 0.001):.0f}/s), {timing.waited_s:.1f} s of it waiting for markers"
+    )
+
+
+def _money(minor: int) -> str:
+    return f"{minor // 100:>15,}.{minor % 100:02d}"

@@ -45,8 +45,16 @@ class Incoming:
     may_write: Callable[[str], bool]
 
 
-async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> UUID:
-    """Take a file; returns the id of its receipt, an earlier one for known content. Rejected files have one too.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Which receipt answers a submission; `known`: its content came before."""
+
+    submission_id: UUID
+    known: bool
+
+
+async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> Taken:
+    """Take a file and say which receipt answers it. A file that is refused whole has a receipt as well.
 
     Raises Rejected: `company_unknown`, `clock_not_started`, `idempotency_conflict`, `submission_in_progress`.
     """
@@ -62,7 +70,7 @@ async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> 
                 await _read(runtime, db, submission, incoming)
         finally:
             await submissions.unlock(db, submission.submission_id)
-    return known or submission.submission_id
+    return Taken(known or submission.submission_id, known is not None)
 
 
 async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming, route: str) -> NewSubmission:

@@ -1,0 +1,41 @@
+"""Process of ingest: wiring only."""
+
+import asyncio
+
+from services.ingest import api, clockwork, intake
+from services.ingest.handlers import IngestHandler
+from services.ingest.settings import Settings
+from shared.runtime.lifecycle import Loop, Runtime, Service, main
+from shared.runtime.loops import forever
+
+WRITER_EVERY_S = 0.25
+MULTIPART_BYTES = 100_000
+RECORDS_BYTES_MAX = 16_000_000
+
+
+async def run_writer(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Writes the facts of accepted submissions, company by company."""
+    await forever(runtime, "writer", lambda: intake.write_all(runtime), until=stop, pause_s=WRITER_EVERY_S)
+
+
+def build(settings: Settings) -> Service:
+    file_bytes = settings.file_bytes_max + MULTIPART_BYTES
+    return Service(
+        name="ingest",
+        handler=IngestHandler(),
+        routers=api.routers,
+        loops=[Loop(run_writer), Loop(clockwork.run_live, role="timers")],
+        app_options={
+            "body_limits": {
+                "/v1/submissions": file_bytes,
+                "/v1/inspect": file_bytes,
+                "/v1/records": RECORDS_BYTES_MAX,
+                "/v1/payments": RECORDS_BYTES_MAX,
+            },
+            "description": "The door in: files, records and time become events; what cannot be taken is held back.",
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(build, Settings)

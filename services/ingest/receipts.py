@@ -1,0 +1,40 @@
+"""Receipts as the API and the drop folder show them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from services.ingest import queries
+from services.ingest.schemas import Receipt, RecordProblem
+from shared.errors import Rejected
+from shared.ids import show
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+
+def receipt_of(row: Any, problems: Sequence[Any], *, known: bool = False) -> Receipt:
+    names = (
+        "company", "state", "format", "file_name", "sha256", "bytes", "records", "counts", "received_at",
+        "business_date", "actor", "code", "place", "reason",
+    )  # fmt: skip
+    return Receipt(
+        submission_id=show("submission", row["submission_id"]),
+        known=known,
+        problems=[problem_of(problem) for problem in problems],
+        **{name: row[name] for name in names},
+    )
+
+
+def problem_of(row: Any) -> RecordProblem:
+    record_id = show("record", row["record_id"]) if row["record_id"] else None
+    names = ("position", "kind", "place", "outcome", "code", "field", "reason")
+    return RecordProblem(record_id=record_id, **{name: row[name] for name in names})
+
+
+async def receipt(runtime: "Runtime", companies: Sequence[str], submission_id: UUID, *, known: bool = False) -> Receipt:
+    """The receipt of a submission of one of the companies. Raises Rejected 404."""
+    row = await queries.submission(runtime.engine, companies, submission_id)
+    if row is None:
+        raise Rejected("submission_unknown", "there is no such submission of your companies", 404)
+    return receipt_of(row, await queries.problems(runtime.engine, submission_id), known=known)

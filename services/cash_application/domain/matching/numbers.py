@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.cash_application.domain.matching.folding import compact
-from services.cash_application.domain.matching.scan import Chain, Scan, label_before
+from services.cash_application.domain.matching.scan import CREDIT_LABELS, Chain, Scan
 
 CORE_MIN = 4
 LABELLED_MIN = 2
@@ -84,7 +84,9 @@ def places(number: Number, read: Scan, endings: dict[str, list[Chain]], suffix_m
             found.append((start, read.runs[chain.last][2], kind))
     if len(number.short) >= LABELLED_MIN:
         for chain in read.chains.get(number.short, ()):
-            if not (chain.inner or chain.glued) and (chain.labelled or _own_prefix(number, chain, read)):
+            if not (chain.inner or chain.glued or _other_prefix(number, chain, read)) and (
+                chain.label or _own_prefix(number, chain, read)
+            ):
                 found.append((read.runs[chain.first][1], read.runs[chain.last][2], "labelled"))
     return found
 
@@ -93,7 +95,7 @@ def _reading(number: Number, chain: Chain, read: Scan, suffix_min: int) -> tuple
     """Where the citation begins and how it names the number (empty: it does not)."""
     start = read.runs[chain.first][1]
     same = chain.digits == number.digits
-    enough = len(chain.digits) >= (suffix_min if number.tail else CORE_MIN) or chain.labelled
+    enough = len(chain.digits) >= (suffix_min if number.tail else CORE_MIN) or bool(chain.label)
     if same and (enough or number.head) and (full := _full_start(number, chain, read)) >= 0:
         return full, "full"
     if chain.glued or _other_prefix(number, chain, read):
@@ -122,10 +124,15 @@ def _full_start(number: Number, chain: Chain, read: Scan) -> int:
 
 
 def _other_prefix(number: Number, chain: Chain, read: Scan) -> bool:
-    """True if letters stick to the chain that are neither the number's own nor a label: `PO-1234` is not `INV-1234`."""
+    """True if what stands before the chain speaks of something else: letters joined to it that are neither the
+    number's own nor a label (`PO-1234` is not `INV-1234`), or a word for credits before an invoice or the reverse."""
     word = _attached_word(chain, read)
-    own = bool(number.prefixes) and word.endswith(number.prefixes)
-    return bool(word) and not own and label_before(read.runs, chain.first) != "document"
+    if number.prefixes and word.endswith(number.prefixes):
+        return False
+    credit = any(prefix in CREDIT_LABELS for prefix in number.prefixes)
+    if chain.label and number.prefixes and (chain.label == "credit") != credit:
+        return True
+    return bool(word) and not chain.label
 
 
 def _own_prefix(number: Number, chain: Chain, read: Scan) -> bool:

@@ -22,7 +22,7 @@ from services.cash_application.domain.matching.numbers import (
     places,
     printed_numbers,
 )
-from services.cash_application.domain.matching.scan import Chain, Scan, scan
+from services.cash_application.domain.matching.scan import Chain, Scan, label_before, scan
 
 WEAK_MIN = 5
 REFERENCE_MAX = 25
@@ -81,7 +81,7 @@ class Looks:
             return False
         before = read.runs[chain.first - 1][0] if chain.first else ""
         as_long = len(chain.digits) >= WEAK_MIN and len(chain.digits) in self.lengths
-        return chain.labelled or before in self.letters or as_long
+        return bool(chain.label) or before in self.letters or as_long
 
 
 def fields_of(payment: PaymentView) -> list[tuple[str, str]]:
@@ -192,7 +192,7 @@ def _find_unresolved(
     field: str, read: Scan, looks: Looks, spans: list[tuple[int, int]], cited_accounts: set[str]
 ) -> list[Unresolved]:
     own_digits = {number_parts(account).digits for account in cited_accounts}
-    found = []
+    found = [Unresolved(field, start, end, text, False) for text, start, end in orders_in(read)]
     for chain in (chain for chains in read.chains.values() for chain in chains if chain.first == chain.last):
         start, end = read.runs[chain.first][1:]
         strong = looks.like(chain, read)
@@ -200,6 +200,14 @@ def _find_unresolved(
             if not _covered(start, end, spans):
                 found.append(Unresolved(field, start, end, chain.digits, strong))
     return found
+
+
+def orders_in(read: Scan) -> list[tuple[str, int, int]]:
+    """Order and contract numbers: they say what is paid, but not to us, so amounts alone must not guess."""
+    runs = enumerate(read.runs)
+    return [
+        run for at, run in runs if len(run[0]) >= CORE_MIN and run[0] < "A" and label_before(read.runs, at) == "order"
+    ]
 
 
 def _cites_account(read: Scan, account_id: str) -> bool:

@@ -135,7 +135,7 @@ def _judged(
     evidence: tuple[Evidence, ...],
     incomplete: bool,
 ) -> Verdict:
-    """The settlement as a verdict: it posts only with a witness, and if something cited stayed unread only to the last unit."""
+    """The settlement as a verdict: it posts only with a witness, and to the last unit if something cited is unread."""
     reason = settlement.reason
     if not witness:
         contradicted = settlement.explains_amount and case.payer.someone

@@ -16,23 +16,35 @@ from services.cash_application.domain.matching.folding import fold
 CHAIN_RUNS_MAX = 4
 GAP_MAX = 3
 TEXT_MAX = 4000
-DOCUMENT_LABELS = frozenset(
-    "INVOICE INVOICES INV BILL DOCUMENT DOC RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR"
-    " FACTURE FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT CREDIT MEMO NOTE CN CM GUTSCHRIFT"
-    " AVOIR".split()
+INVOICE_LABELS = frozenset(
+    "INVOICE INVOICES INV BILL DOCUMENT DOC RECHNUNG RECHNUNGEN RECHN RG RGNR RE RENR RNR BELEG BELEGNR FACTURE"
+    " FACTURES FACT FATTURA FATT FT FACTURA FACTUUR FAKTURA STATEMENT".split()
 )
+CREDIT_LABELS = frozenset("CREDIT CREDITS CM CN CRN GUTSCHRIFT GUTSCHRIFTEN GS AVOIR ABONO".split())
+PAPERS = frozenset("MEMO MEMOS NOTE NOTES".split())
+LIST_WORDS = frozenset("AND UND ET Y E U".split())
 NUMBER_WORDS = frozenset("NO NR NUM NUMBER NUMMER N NRO NUMERO NOS".split())
+ORDER_LABELS = frozenset(
+    "PO ORDER ORDERS BESTELLUNG BESTELLNR BEST AUFTRAG AUFTRAGSNR VERTRAG VERTRAGSNR CONTRACT PROJECT PROJEKT".split()
+)
 FOREIGN_LABELS = frozenset(
-    "PO ORDER ORDERS BESTELLUNG BESTELLNR BEST AUFTRAG AUFTRAGSNR KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST"
-    " CLIENT ACCOUNT ACCT ACC KONTO KTO VERTRAG VERTRAGSNR CONTRACT PROJECT PROJEKT IBAN BIC SWIFT BLZ MANDAT MANDATE"
-    " MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE"
-    " EFT ACH TRN TXN TXID".split()
+    "KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST CLIENT ACCOUNT ACCT ACC KONTO KTO IBAN BIC SWIFT BLZ MANDAT"
+    " MANDATE MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE EFT ACH TRN TXN"
+    " TXID".split()
 )
 MONTHS = frozenset(
     "JANUARY FEBRUARY MARCH APRIL MAY JUNE JULY AUGUST SEPTEMBER OCTOBER NOVEMBER DECEMBER JAN FEB MAR APR JUN JUL AUG"
     " SEP SEPT OCT NOV DEC JANUAR FEBRUAR MAERZ MARZ MAI JUNI JULI OKTOBER DEZEMBER OKT DEZ Q QUARTER QUARTAL"
     " FY".split()
 )
+LABELS = (
+    (INVOICE_LABELS, "invoice"),
+    (CREDIT_LABELS, "credit"),
+    (ORDER_LABELS, "order"),
+    (FOREIGN_LABELS, "foreign"),
+    (MONTHS, "month"),
+)
+LABEL_GAP_MAX = 8
 
 _RUN = re.compile(r"[0-9]+|[A-Z]+")
 _CURRENCY = r"(?:EUR|USD|GBP|CHF|€|\$|£)"
@@ -53,7 +65,7 @@ _TIGHT = frozenset(("-", "/", ".", "_", "–"))
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Digit runs `first..last` read as one number. `touched_left/right`: a hyphen or the like joins more digits to it;
-    `glued`: letters follow it without a gap; `labelled`: a word for invoices stands before it."""
+    `glued`: letters follow it without a gap; `label`: `invoice` or `credit` where such a word stands before it."""
 
     digits: str
     first: int
@@ -61,7 +73,7 @@ class Chain:
     touched_left: bool
     touched_right: bool
     glued: bool
-    labelled: bool
+    label: str
 
     @property
     def inner(self) -> bool:
@@ -105,23 +117,29 @@ def _masked_runs(folded: str, runs: tuple[tuple[str, int, int], ...]) -> frozens
     spans = [m.span() for m in _MASK.finditer(folded)]
     spans += [m.span() for m in _IBAN.finditer(folded) if iban.is_valid(m.group())]
     masked = {i for i, run in enumerate(runs) for a, b in spans if a <= run[1] and run[2] <= b}
-    masked.update(i for i, run in enumerate(runs) if run[0] < "A" and label_before(runs, i) == "foreign")
+    masked.update(i for i, run in enumerate(runs) if run[0] < "A" and label_before(runs, i) in ("foreign", "order"))
     return frozenset(masked)
 
 
 def label_before(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
-    """`document`, `foreign`, `month` or nothing: the label in front of the run, over at most one number word."""
+    """The kind of label in front of the run, over at most one number word: `invoice`, `credit`, `order`, `foreign`,
+    `month`, or nothing."""
     before = at - 1
     if before >= 0 and runs[before][0] in NUMBER_WORDS:
         before -= 1
-    if before < 0 or runs[at][1] - runs[before][2] > 8:
+    if before < 0 or runs[at][1] - runs[before][2] > LABEL_GAP_MAX:
         return ""
-    word = runs[before][0]
-    if word in DOCUMENT_LABELS:
-        return "document"
-    if word in FOREIGN_LABELS:
-        return "foreign"
-    return "month" if word in MONTHS else ""
+    return _label(runs, before)
+
+
+def _label(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
+    word = runs[at][0]
+    if word in PAPERS:
+        return "credit" if at and runs[at - 1][0] in CREDIT_LABELS else "invoice"
+    for words, label in LABELS:
+        if word in words:
+            return label
+    return ""
 
 
 def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozenset[int]) -> dict[str, list[Chain]]:
@@ -131,7 +149,8 @@ def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozens
         if not digit[first]:
             continue
         before = first > 0 and digit[first - 1] and _tight(folded, runs, first - 1)
-        labelled = label_before(runs, first) == "document" or _follows_labelled_list(runs, digit, first)
+        label = label_before(runs, first) or _label_of_list(runs, digit, first)
+        label = label if label in ("invoice", "credit") else ""
         text = ""
         for last in range(first, min(first + CHAIN_RUNS_MAX, len(runs))):
             if not digit[last] or (last > first and runs[last][1] - runs[last - 1][2] > GAP_MAX):
@@ -139,7 +158,7 @@ def _chains(folded: str, runs: tuple[tuple[str, int, int], ...], masked: frozens
             text += runs[last][0]
             after = last + 1 < len(runs) and digit[last + 1] and _tight(folded, runs, last)
             glued = last + 1 < len(runs) and runs[last + 1][1] == runs[last][2]
-            found.setdefault(text, []).append(Chain(text, first, last, before, after, glued, labelled))
+            found.setdefault(text, []).append(Chain(text, first, last, before, after, glued, label))
     return found
 
 
@@ -148,11 +167,13 @@ def _tight(folded: str, runs: tuple[tuple[str, int, int], ...], left: int) -> bo
     return folded[runs[left][2] : runs[left + 1][1]] in _TIGHT
 
 
-def _follows_labelled_list(runs: tuple[tuple[str, int, int], ...], digit: list[bool], at: int) -> bool:
+def _label_of_list(runs: tuple[tuple[str, int, int], ...], digit: list[bool], at: int) -> str:
     """`invoices 150, 151 and 152`: the label counts for every number of the list."""
     before = at - 1
-    while before >= 0 and (digit[before] or runs[before][0] in ("AND", "UND", "ET", "Y", "E", "U")):
+    while before >= 0 and (digit[before] or runs[before][0] in LIST_WORDS):
         if runs[before + 1][1] - runs[before][2] > GAP_MAX:
-            return False
+            return ""
         before -= 1
-    return 0 <= before < at - 1 and runs[before][0] in DOCUMENT_LABELS | NUMBER_WORDS
+    if before < 0 or before == at - 1:
+        return ""
+    return label_before(runs, before + 1) if digit[before + 1] else ""

@@ -22,6 +22,10 @@ CITED = [
     ("INV-1234", "RechnungINV-1234", "full"),
     ("RG-1234/A", "rg 1234 a", "full"),
     ("INV-17", "pay INV-17 now", "full"),
+    ("INV-00070", "Invoice #70", "labelled"),
+    ("CM-2026-00017", "less credit memo 2026-00017", "core"),
+    ("2026-00017", "credit memo 2026-00017", "full"),
+    ("INV-00057", "INV-57", "labelled"),
     ("test ref", "Test Ref", "full"),
     ("FÄ-20117", "fä 20117", "full"),
 ]
@@ -38,6 +42,14 @@ NOT_CITED = [
     ("1234", "99-1234"),
     ("12032026", "12.03.2026"),
     ("INV-00150", "150"),
+    ("INV-00232", "Wire Ref: 232UTVG9KU"),
+    ("INV-00057", "CM-57"),
+    ("INV-2026-00017", "CM-2026-00017"),
+    ("INV-2026-00017", "credit note 2026-00017"),
+    ("CM-2026-00017", "INV-2026-00017"),
+    ("CM-2026-00017", "Rechnung 2026-00017"),
+    ("17", "17 apples"),
+    ("INV-2026-00017", "x00017y"),
     ("INV-2026-00017", "0017"),
     ("54300", "DE89 3704 0044 0532 0130 00"),
     ("test ref", "this is a test ref erendum"),
@@ -79,7 +91,14 @@ def test_the_same_number_on_two_documents_is_one_citation_of_both():
 
 @pytest.mark.parametrize(
     ("text", "strong"),
-    [("Invoice 4711", True), ("INV-999", True), ("thanks 8812345", False), ("RF18 5390 0754 7043", True)],
+    [
+        ("Invoice 4711", True),
+        ("INV-999", True),
+        ("thanks 8812345", False),
+        ("ref 998877", False),
+        ("PO 45001234", False),
+        ("RF18 5390 0754 7043", True),
+    ],
 )
 def test_what_reads_like_a_number_and_leads_nowhere_is_unresolved(text, strong):
     found = find(pay("10.00", text), Candidates((item("INV-1234", "10.00", payment_reference=OWN),)))
@@ -87,10 +106,15 @@ def test_what_reads_like_a_number_and_leads_nowhere_is_unresolved(text, strong):
 
 
 @pytest.mark.parametrize(
-    "text", ["Invoice payment March 2026", "12.03.2026 EUR 1.234,56", "PO 4500012345", "thank you"]
+    "text", ["Invoice payment March 2026", "12.03.2026 EUR 1.234,56", "Tel 0301234567", "EFT-88827188", "thank you"]
 )
-def test_dates_amounts_periods_and_order_numbers_are_no_unresolved_citations(text):
+def test_dates_amounts_periods_and_telephone_numbers_are_no_unresolved_citations(text):
     assert find(pay("10.00", text), Candidates((item("INV-1234", "10.00"),))).unresolved == ()
+
+
+def test_digits_as_long_as_our_numbers_read_like_one():
+    found = find(pay("10.00", "thanks 99999"), Candidates((item("INV-2026-00017", "10.00"),)))
+    assert [place.strong for place in found.unresolved] == [True]
 
 
 def test_the_customer_number_is_recognised_and_is_no_unresolved_citation():

@@ -104,7 +104,7 @@ POLICIES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(payments(), items(), POLICIES, st.booleans())
 def test_money_is_never_lost_nor_made_and_no_item_gets_more_than_is_open(payment, opened, policy, closing):
     candidates = Candidates(opened, ACCOUNTS)
@@ -118,7 +118,7 @@ def test_money_is_never_lost_nor_made_and_no_item_gets_more_than_is_open(payment
     assert verify(payment, candidates, policy, decision, closing=closing, on=TODAY) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(payments(), items(), POLICIES, st.booleans(), st.randoms(use_true_random=False))
 def test_the_order_of_the_candidates_never_shows(payment, opened, policy, closing, shuffler):
     shuffled, accounts = list(opened), list(ACCOUNTS)
@@ -130,7 +130,7 @@ def test_the_order_of_the_candidates_never_shows(payment, opened, policy, closin
     assert first.certificate == second.certificate
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_before_the_close_nothing_posts_whose_answer_would_depend_on_arrival(payment, opened, policy):
     decision = match(payment, Candidates(opened, ACCOUNTS), policy, closing=False, on=TODAY)
@@ -138,7 +138,7 @@ def test_before_the_close_nothing_posts_whose_answer_would_depend_on_arrival(pay
     assert not decision.rule.endswith(("/small_difference", "/small_gain", "/oldest_first"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_an_amount_alone_speaks_only_for_a_known_payer_who_cites_nothing(payment, opened, policy):
     candidates = Candidates(opened, ACCOUNTS)
@@ -151,7 +151,7 @@ def test_an_amount_alone_speaks_only_for_a_known_payer_who_cites_nothing(payment
         assert len(decision.applications) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_a_number_without_check_digits_never_posts_alone(payment, opened, policy):
     stranger = replace(payment, payer_account=None, payer_name=None, charges_minor=0)
@@ -162,7 +162,7 @@ def test_a_number_without_check_digits_never_posts_alone(payment, opened, policy
         assert all(a.relief_minor == a.cash_minor for a in decision.applications)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_parked_accounts_and_other_currencies_are_never_touched(payment, opened, policy):
     decision = match(payment, Candidates(opened, ACCOUNTS), policy, closing=True, on=TODAY)
@@ -171,7 +171,7 @@ def test_parked_accounts_and_other_currencies_are_never_touched(payment, opened,
     assert all(a.account_id != "C-10003" for a in decision.applications)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_suggestions_stay_within_the_money_and_the_items_and_are_ranked_without_repeats(payment, opened, policy):
     decision = match(payment, Candidates(opened, ACCOUNTS), policy, closing=True, on=TODAY)
@@ -186,7 +186,7 @@ def test_suggestions_stay_within_the_money_and_the_items_and_are_ranked_without_
         assert all(0 < i.amount_minor <= by_id[i.item_id].remaining_minor for i in suggestion.items)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(payments(), max_size=5), items(), POLICIES, st.booleans())
 def test_over_a_batch_no_item_gets_more_than_was_open(batch, opened, policy, closing):
     named = [replace(payment, payment_id=f"p{n}") for n, payment in enumerate(batch)]
@@ -199,7 +199,7 @@ def test_over_a_batch_no_item_gets_more_than_was_open(batch, opened, policy, clo
     assert all(relief.get(i.item_id, 0) <= i.remaining_minor for i in opened)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(payments(), items(), POLICIES)
 def test_a_certificate_is_json_of_at_most_4096_bytes(payment, opened, policy):
     decision = match(payment, Candidates(opened, ACCOUNTS), policy, closing=True, on=TODAY)

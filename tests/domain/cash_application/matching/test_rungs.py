@@ -141,10 +141,18 @@ def test_a_short_payment_with_an_unread_citation_beside_it_is_not_posted():
     assert (decision.applications, decision.reason) == ((), Reason.CITATION_UNRESOLVED)
 
 
-def test_an_invoice_that_came_later_than_its_payment_leaves_the_rest_unapplied_for_it():
+def test_a_payment_for_an_invoice_that_is_not_here_yet_waits_whole_and_posts_when_it_came():
     payment = pay("300.00", "INV-1234 and INV-9999", payer_account=ACME_BANK)
-    decision = decide(payment, item("INV-1234", "100.00"), policy=Policy(overpayment="on_account"))
-    assert (cash(decision), decision.left_minor, decision.left_to) == ({"INV-1234": 10000}, 20000, LeftTo.UNAPPLIED)
+    early = decide(payment, item("INV-1234", "100.00"))
+    assert (early.applications, early.reason, early.left_to) == ((), Reason.CITATION_UNRESOLVED, LeftTo.UNAPPLIED)
+    later = decide(payment, item("INV-1234", "100.00"), item("INV-9999", "200.00"), closing=False)
+    assert cash(later) == {"INV-1234": 10000, "INV-9999": 20000}
+
+
+def test_an_unread_citation_beside_a_document_allows_only_the_exact_amount():
+    for amount, posted in (("100.00", {"INV-1234": 10000}), ("101.00", {}), ("99.00", {})):
+        payment = pay(amount, "INV-1234 and INV-9999", payer_account=ACME_BANK)
+        assert cash(decide(payment, item("INV-1234", "100.00"))) == posted
 
 
 @pytest.mark.parametrize(("policy", "left_to"), [("unapplied", LeftTo.UNAPPLIED), ("on_account", LeftTo.ON_ACCOUNT)])
@@ -274,7 +282,7 @@ def test_a_set_of_items_is_suggested_never_posted():
     assert (decision.outcome, len(decision.suggestions[0].items)) == (Outcome.SUGGESTED, 2)
 
 
-@pytest.mark.parametrize("text", ["INV-9999", "Rechnung 4711", "RF18 5390 0754 7043", "0815471142"])
+@pytest.mark.parametrize("text", ["INV-9999", "Rechnung 4711", "RF18 5390 0754 7043", "0815471142", "PO 45001234"])
 def test_a_citation_that_leads_nowhere_blocks_amounts(text):
     decision = decide(pay("1234.57", text, payer_account=ACME_BANK), item("INV-1234", "1234.57"))
     assert (decision.applications, decision.reason) == ((), Reason.CITATION_UNRESOLVED)
@@ -342,6 +350,12 @@ def test_a_bank_account_of_two_customers_identifies_neither_but_connects_both():
     decision = decide(pay("77.77", payer_account=ACME_BANK), accounts=(ACME, shared))
     assert decision.account_id is None
     assert [c.account_id for c in decision.candidates] == ["C-10001", "C-10002"]
+
+
+def test_open_items_that_make_the_amount_come_before_a_citation_without_a_witness():
+    items = (item("INV-1234", "40.00", "C-10002"), item("INV-5678", "90.00"))
+    decision = decide(pay("90.00", "INV-1234", payer_account=ACME_BANK), *items)
+    assert [s.items[0].item_id[:8] for s in decision.suggestions[:2]] == ["INV-5678", "INV-1234"]
 
 
 def test_a_transposed_number_with_the_right_amount_is_the_first_suggestion():

@@ -44,12 +44,12 @@ class Truth:
 
 
 def place(payment: PaymentReceived) -> tuple[str, str, int]:
-    """Where the payment stood: bank account, statement, running number of the detail."""
+    """Where the payment stood: bank account, statement, place in the file. The details of an entry follow one another."""
     return payment.bank_account, payment.source.statement_id, payment.source.line
 
 
 def truths(company: str, payments: Iterable[dict[str, Any]], documents: Documents) -> dict[str, Truth]:
-    """Truth per payment by its place: `bank account|entry reference|detail`."""
+    """Truth per payment by its place: bank account, entry reference, number of the detail in the entry."""
 
     def item(source_id: str, line: str = "001") -> UUID:
         system, family = documents[source_id]

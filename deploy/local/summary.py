@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.local.client import Client
 from deploy.local.event_log import Log, read_log
 from deploy.local.paths import REPOSITORY
-from deploy.local.scoring import Score, endings, judge, place_key, truths
+from deploy.local.scoring import Score, endings, judge, place, place_key, truths
 
 if TYPE_CHECKING:
     from deploy.local.feed import Book, Timing
@@ -64,11 +64,13 @@ def _rates(log: Log, base: str) -> dict[str, Decimal]:
 def _payments(log: Log, truth: dict[str, Any], book: "Book", rates: dict[str, Decimal]) -> Score:
     known = truths(book.company, truth["payments"], book.documents)
     score = Score()
-    for ending in endings(log.events).values():
+    entries: Counter[tuple[str, str]] = Counter()
+    for ending in sorted(endings(log.events).values(), key=lambda e: place(e.received)):
         payment = ending.received
-        key = place_key(payment.bank_account, payment.references.bank, payment.source.detail)
+        entry = (payment.bank_account, payment.references.bank)
+        entries[entry] += 1
         worth = int(payment.amount_minor * rates[payment.currency])
-        judge(ending, known.get(key), score, worth)
+        judge(ending, known.get(place_key(*entry, entries[entry])), score, worth)
     return score
 
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from services.notifications.domain import gate, holds, notices
 from services.notifications.domain.commands import Answered, Delivered, JudgeHold, JudgeNotice, RetryNotice
 from services.notifications.domain.copies import COPIED, copy_fact
@@ -54,7 +52,7 @@ class NotificationsHandler:
         self.stream = stream
         self.day_phase2 = stream
 
-    async def load(self, db: asyncpg.Connection, events: Sequence[Event], moment: Moment) -> Loaded:
+    async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> Loaded:
         """Locks of all accounts of the batch; notices, effects and what the gate looks at only where it is needed."""
         await lock_accounts(db, [(e.company, a) for e in events if (a := getattr(e.data, "account_id", None))])
         loaded = Loaded()
@@ -99,7 +97,7 @@ class NotificationsHandler:
             DayWork: _day,
         }
 
-    async def save(self, db: asyncpg.Connection, effects: Effects) -> None:
+    async def save(self, db: Any, effects: Effects) -> None:
         rows: Rows = effects.rows
         await save_facts(db, rows)
         await add_notices(db, list(rows.new_notices.values()))
@@ -108,7 +106,7 @@ class NotificationsHandler:
         await add_effects(db, list(rows.new_effects.values()))
         await add_gate_records(db, rows.gate_records)
 
-    async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]:
+    async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         """Counts of notices and deliveries by status at this cut."""
         return await count_statuses(db, closed.company)
 
@@ -125,8 +123,9 @@ class NotificationsHandler:
         facts = notices.judged(row, outcome, reached, told.binding, domain)
         for fact in facts:
             effects.emit(event, fact, row.notice_id, policy=label)
-        if told.binding and isinstance(outcome, Pass):
+        if isinstance(outcome, Pass) and isinstance(policy, ContactPolicy):
             effects.rows.letters[told.company, row.notice_id] = notices.letter_of(row, outcome, known, policy, reached)
+        if row.status == "sending" and row.sent_on:
             state.known[told.company, told.account_id] = replace(known, sent_on=(*known.sent_on, row.sent_on))
         if not isinstance(outcome, Wait) and (told.binding or not isinstance(outcome, Pass)):
             effects.rows.gate_records.append(notices.record_of(row, outcome, reached, told.claim, told.at, label))

@@ -22,6 +22,7 @@ class Letter:
     sender: Sender
     message_id: str
     kind: str
+    channel: str
     level: int
     template: str
     language: str

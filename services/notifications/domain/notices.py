@@ -102,6 +102,7 @@ def letter_of(row: NoticeRow, outcome: Pass, known: Known, policy: ContactPolicy
         sender=policy.sender,
         message_id=message_id(row.notice_id, policy.sender.domain),
         kind=row.kind,
+        channel=row.channel,
         level=row.level,
         template=row.request.get("template", ""),
         language=language,

@@ -10,13 +10,12 @@ from services.notifications.store.notices import (
     claim_notices,
     count_pending,
     count_statuses,
-    recipients,
     release_notices,
     save_notices,
 )
 
 __all__ = [
     "Loaded", "add_effects", "add_gate_records", "add_notices", "claim_effects", "claim_lost", "claim_notices",
-    "count_pending", "count_statuses", "load_effects", "load_known", "load_notices", "lock_accounts", "recipients",
+    "count_pending", "count_statuses", "load_effects", "load_known", "load_notices", "lock_accounts",
     "release_notices", "save_effects", "save_facts", "save_notices",
 ]  # fmt: skip

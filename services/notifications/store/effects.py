@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from services.notifications.domain.rows import EffectRow
+from services.notifications.store.lists import json_texts
 
 CLAIM_MAX = 100
 
@@ -21,10 +22,10 @@ on conflict (company, hold_id, version) do nothing
 """
 
 SAVE_EFFECTS = """
-update effect e set status = s.status, reasons = s.reasons, judged_at_number = s.judged_at_number,
+update effect e set status = s.status, reasons = s.reasons::jsonb, judged_at_number = s.judged_at_number,
     attempts = s.attempts, reported = s.reported, lease_until_at = s.lease_until_at, next_try_at = s.next_try_at,
     first_try_at = s.first_try_at, answered_at = s.answered_at, code = s.code
-from unnest($1::text[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::int[], $7::bool[], $8::timestamptz[],
+from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::bool[], $8::timestamptz[],
             $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[])
     as s(company, effect_id, status, reasons, judged_at_number, attempts, reported, lease_until_at, next_try_at,
          first_try_at, answered_at, code)
@@ -77,7 +78,7 @@ async def save_effects(db: asyncpg.Connection, rows: list[EffectRow]) -> None:
         [e.company for e in rows],
         [e.effect_id for e in rows],
         [e.status for e in rows],
-        [e.reasons for e in rows],
+        json_texts(e.reasons for e in rows),
         [e.judged_at_number for e in rows],
         [e.attempts for e in rows],
         [e.reported for e in rows],

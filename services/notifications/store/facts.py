@@ -6,6 +6,7 @@ A copy with a version is replaced only by a higher one, so that a fact read twic
 import asyncpg
 
 from services.notifications.domain.rows import Rows
+from services.notifications.store.lists import json_texts
 
 SAVE_ACCOUNTS = """
 insert into account (company, account_id, name, debtor_kind, country, language, time_zone, status)
@@ -17,9 +18,10 @@ on conflict (company, account_id) do update set name = excluded.name, debtor_kin
 SAVE_CONTACTS = """
 insert into contact (company, account_id, contact_id, name, email, language, time_zone, channels, consents, valid)
 select c.company, c.account_id, c.contact_id, c.name, c.email, c.language, c.time_zone,
-       array(select jsonb_array_elements_text(c.channels)), array(select jsonb_array_elements_text(c.consents)), c.valid
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
-            $9::jsonb[], $10::bool[])
+       array(select jsonb_array_elements_text(c.channels::jsonb)),
+       array(select jsonb_array_elements_text(c.consents::jsonb)), c.valid
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::bool[])
     as c(company, account_id, contact_id, name, email, language, time_zone, channels, consents, valid)
 on conflict (company, account_id, contact_id) do update set name = excluded.name, email = excluded.email,
     language = excluded.language, time_zone = excluded.time_zone, channels = excluded.channels,
@@ -68,8 +70,8 @@ where c.company = g.company and c.candidate_id = g.candidate_id and c.account_id
 SAVE_COVERS = """
 insert into cover (company, kind, cover_id, account_id, version, live, items, currency, disputed_minor)
 select c.company, c.kind, c.cover_id, c.account_id, c.version, c.live,
-       array(select jsonb_array_elements_text(c.items)::uuid), c.currency, c.disputed_minor
-from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bool[], $7::jsonb[], $8::text[],
+       array(select jsonb_array_elements_text(c.items::jsonb)::uuid), c.currency, c.disputed_minor
+from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bool[], $7::text[], $8::text[],
             $9::bigint[]) as c(company, kind, cover_id, account_id, version, live, items, currency, disputed_minor)
 on conflict (company, kind, cover_id) do update set account_id = excluded.account_id, version = excluded.version,
     live = excluded.live, items = excluded.items, currency = excluded.currency, disputed_minor = excluded.disputed_minor
@@ -91,7 +93,7 @@ async def save_facts(db: asyncpg.Connection, rows: Rows) -> None:
             [c.account_id for c in covers],
             [c.version for c in covers],
             [c.live for c in covers],
-            [[str(i) for i in c.items] for c in covers],
+            json_texts(c.items for c in covers),
             [c.currency for c in covers],
             [c.disputed_minor for c in covers],
         )
@@ -122,8 +124,8 @@ async def _save_debtors(db: asyncpg.Connection, rows: Rows) -> None:
             [c.email for c in contacts],
             [c.language for c in contacts],
             [c.time_zone for c in contacts],
-            [c.channels for c in contacts],
-            [c.consents for c in contacts],
+            json_texts(c.channels for c in contacts),
+            json_texts(c.consents for c in contacts),
             [c.valid for c in contacts],
         )
     refused = sorted(rows.refused)

@@ -1,11 +1,11 @@
 """Writes of notices and gate records, claims of the dispatcher. Claims use the wall clock; the gate never does."""
 
 from datetime import datetime
-from uuid import UUID
 
 import asyncpg
 
 from services.notifications.domain.rows import GateRecord, NoticeRow
+from services.notifications.store.lists import json_texts
 
 CLAIM_MAX = 200
 
@@ -18,11 +18,11 @@ on conflict (company, notice_id) do nothing
 """
 
 SAVE_NOTICES = """
-update notice n set status = s.status, reasons = s.reasons, items = s.items, judged_at_number = s.judged_at_number,
-    attempts = s.attempts, claimed_by = s.claimed_by, lease_until_at = s.lease_until_at, next_try_at = s.next_try_at,
+update notice n set status = s.status, reasons = s.reasons::jsonb, items = s.items::jsonb,
+    judged_at_number = s.judged_at_number, attempts = s.attempts, claimed_by = s.claimed_by, lease_until_at = s.lease_until_at, next_try_at = s.next_try_at,
     message_id = s.message_id, decided_at = s.decided_at, sent_at = s.sent_at, sent_on = s.sent_on,
     content = s.content, code = s.code
-from unnest($1::text[], $2::uuid[], $3::text[], $4::jsonb[], $5::jsonb[], $6::bigint[], $7::int[], $8::text[],
+from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::text[],
             $9::timestamptz[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::date[],
             $15::jsonb[], $16::text[])
     as s(company, notice_id, status, reasons, items, judged_at_number, attempts, claimed_by, lease_until_at,
@@ -33,9 +33,12 @@ where n.company = s.company and n.notice_id = s.notice_id
 ADD_GATE_RECORDS = """
 insert into gate_record (company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number,
                          tick_at, banks, items, reasons, policy)
-select * from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                     $8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
-                     $14::text[])
+select company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number, tick_at, banks::jsonb,
+       items::jsonb, reasons::jsonb, policy
+from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+            $8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[])
+    as g(company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number, tick_at, banks, items,
+         reasons, policy)
 on conflict (company, subject_id, claim) do nothing
 """
 
@@ -63,12 +66,6 @@ RELEASE_NOTICES = """
 update notice n set lease_until_at = null, next_try_at = $4
 from unnest($1::text[], $2::uuid[], $3::int[]) as r(company, notice_id, claim)
 where n.company = r.company and n.notice_id = r.notice_id and n.claims = r.claim and n.status = 'requested'
-"""
-
-RECIPIENTS = """
-select k.company, k.notice_id, c.email
-from unnest($1::text[], $2::uuid[], $3::text[], $4::text[]) as k(company, notice_id, account_id, contact_id)
-join contact c using (company, account_id, contact_id)
 """
 
 PENDING = """
@@ -116,8 +113,8 @@ async def save_notices(db: asyncpg.Connection, rows: list[NoticeRow]) -> None:
         [n.company for n in rows],
         [n.notice_id for n in rows],
         [n.status for n in rows],
-        [n.reasons for n in rows],
-        [n.items for n in rows],
+        json_texts(n.reasons for n in rows),
+        json_texts(n.items for n in rows),
         [n.judged_at_number for n in rows],
         [n.attempts for n in rows],
         [n.claimed_by for n in rows],
@@ -147,9 +144,9 @@ async def add_gate_records(db: asyncpg.Connection, rows: list[GateRecord]) -> No
         [g.judged_at for g in rows],
         [g.tick_number for g in rows],
         [g.tick_at for g in rows],
-        [g.banks for g in rows],
-        [g.items for g in rows],
-        [g.reasons for g in rows],
+        json_texts(g.banks for g in rows),
+        json_texts(g.items for g in rows),
+        json_texts(g.reasons for g in rows),
         [g.policy for g in rows],
     )
 
@@ -199,15 +196,3 @@ async def count_statuses(db: asyncpg.Connection, company: str) -> dict[str, dict
     for row in await db.fetch(COUNT_STATUSES, company):
         counts[row["of"]][row["status"]] = row["count"]
     return counts
-
-
-async def recipients(db: asyncpg.Connection, claimed: list[asyncpg.Record]) -> dict[tuple[str, UUID], str]:
-    """Addresses of claimed notices; those of unknown contacts are left out."""
-    rows = await db.fetch(
-        RECIPIENTS,
-        [c["company"] for c in claimed],
-        [c["notice_id"] for c in claimed],
-        [c["account_id"] for c in claimed],
-        [c["contact_id"] for c in claimed],
-    )
-    return {(row["company"], row["notice_id"]): row["email"] for row in rows}

@@ -1,0 +1,152 @@
+"""Writes a notice: text and HTML from sandboxed templates in the reader's language, as one RFC 5322 message.
+
+Invariant: the same letter gives the same bytes; nothing that came from outside can become markup, a header or a line of
+its own; the subject holds no personal data.
+"""
+
+import re
+from copy import copy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import NumberPattern
+from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2.sandbox import SandboxedEnvironment
+
+from services.notifications.domain.letter import Letter
+from shared.money import minor_digits, to_decimal
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGES = ("en", "de", "fr")
+TEXT_CHARS_MAX = 200
+NOTICE_OF_TEMPLATE = {"reminder_friendly": "reminder_1", "reminder_firm": "reminder_2", "reminder_final": "final"}
+NOTICE_OF_KIND = {"hold_warning": "hold_warning", "broken_promise": "broken_promise", "escalation": "final"}
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+
+def language_of(letter: Letter) -> str:
+    """The reader's language if we write it, else English."""
+    short = letter.language[:2].lower()
+    return short if short in LANGUAGES else "en"
+
+
+def wording_of(letter: Letter) -> str:
+    """Which text: named by the request if we have it, else by kind, else by level."""
+    name = NOTICE_OF_TEMPLATE.get(letter.template, letter.template)
+    if name in _texts("en")["notices"]:
+        return name
+    return NOTICE_OF_KIND.get(letter.kind, f"reminder_{min(max(letter.level, 1), 3)}")
+
+
+def compose(letter: Letter) -> bytes:
+    """The message exactly as it is handed to the mail server."""
+    language = language_of(letter)
+    facts = _facts(letter, language)
+    phrases = _phrases(letter, language, facts)
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address(display_name=letter.sender.name, addr_spec=letter.sender.address)
+    message["To"] = Address(addr_spec=letter.recipient)
+    message["Reply-To"] = Address(addr_spec=letter.reply_address)
+    message["Subject"] = phrases["subject"]
+    message["Date"] = letter.written_at
+    message["Message-ID"] = letter.message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message["Content-Language"] = language
+    message.set_content(_render("mail.txt.j2", facts, phrases), cte="quoted-printable")
+    message.add_alternative(_render("mail.html.j2", facts, phrases), subtype="html", cte="quoted-printable")
+    message.set_boundary(f"=_{letter.notice_id.hex}")
+    return message.as_bytes()
+
+
+def _render(name: str, facts: dict[str, Any], phrases: dict[str, str]) -> str:
+    return _environment().get_template(name).render(**facts, t=phrases)
+
+
+def _facts(letter: Letter, language: str) -> dict[str, Any]:
+    locale = Locale.parse(language)
+    days = _texts(language)["words"]["days"]
+    rows = [
+        {
+            "number": one_line(item.number),
+            "due_on": format_date(item.due_on, "medium", locale=locale),
+            "days": _days(days, item.days_past_due),
+            "claim": amount(item.remaining_minor - item.disputed_minor, item.currency, locale),
+            "disputed": amount(item.disputed_minor, item.currency, locale) if item.disputed_minor else "",
+        }
+        for item in sorted(letter.items, key=lambda i: (i.due_on, i.number))
+    ]
+    return {
+        "language": language,
+        "rows": rows,
+        "totals": [amount(minor, code, locale) for code, minor in sorted(letter.totals().items())],
+        "credits": [amount(minor, code, locale) for code, minor in sorted(letter.credits_minor.items())],
+        "creditor": letter.sender.name,
+        "customer": one_line(letter.account_name) or letter.account_id,
+        "name": one_line(letter.contact_name),
+        "postal": letter.sender.postal,
+        "phone": letter.sender.phone,
+        "bank_details": letter.sender.bank_details,
+        "reference": letter.reference,
+        "account_id": one_line(letter.account_id),
+    }
+
+
+def _phrases(letter: Letter, language: str, facts: dict[str, Any]) -> dict[str, str]:
+    """The wording with its names filled in, as plain text; the HTML template escapes it."""
+    texts = _texts(language)
+    notice = texts["notices"][wording_of(letter)]
+    words = {key: text for key, text in texts["words"].items() if isinstance(text, str)}
+    greeting = words["greeting"] if facts["name"] else words["greeting_unnamed"]
+    phrases = {**words, **notice, "greeting": greeting, "title": notice["subject"]}
+    return {key: _compiled(text).render(**facts) if "{{" in text else text for key, text in phrases.items()}
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str) -> Template:
+    return _environment().from_string(text)
+
+
+def _days(forms: dict[str, str], days: int) -> str:
+    if days <= 0:
+        return forms["none"]
+    return forms["one"] if days == 1 else forms["other"].replace("{{ n }}", str(days))
+
+
+def amount(amount_minor: int, currency: str, locale: Locale) -> str:
+    """Amount with the currency's own digits, grouped as the reader's language does; the code, since `$` is many."""
+    number = _number_pattern(locale, minor_digits(currency)).apply(to_decimal(amount_minor, currency), locale)
+    return f"{number}\u00a0{currency}"
+
+
+def _number_pattern(locale: Locale, digits: int) -> NumberPattern:
+    pattern = copy(locale.decimal_formats[None])
+    pattern.frac_prec = (digits, digits)
+    return pattern
+
+
+def one_line(text: str) -> str:
+    """Text from outside as one printable line of bounded length."""
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:TEXT_CHARS_MAX]
+
+
+@cache
+def _texts(language: str) -> dict[str, Any]:
+    return yaml.safe_load((TEMPLATES / "texts" / f"{language}.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )

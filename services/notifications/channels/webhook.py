@@ -1,0 +1,239 @@
+"""Delivers holds to the access system: signed webhooks, at least once until confirmed, versions in order.
+
+Invariant: one version of a hold is in flight at a time; an order that must pass the gate passed it in the transaction
+just before this attempt; the idempotency key and the body of a version never change.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import orjson
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from standardwebhooks.webhooks import Webhook
+
+from services.notifications import store
+from services.notifications.channels.errands import errand, moment_of, tell
+from services.notifications.domain.commands import Answered, JudgeHold
+from services.notifications.settings import Settings
+from shared.errors import Stop
+from shared.events.codec import Event
+from shared.runtime import failpoints, loops
+from shared.runtime.effects import Moment
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+ANY_COMPANY = "*"
+RECEIVER = "access_system"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FINAL_STATUSES = (400, 409, 410, 413, 422)
+ANSWER_BYTES_MAX = 65_536
+LEASE_MARGIN_S = 20.0
+IDLE_LIVE_S, IDLE_STREAM_S = 1.0, 0.1
+
+
+class _TargetEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    secret_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the holds of a company go, and the secret that signs them."""
+
+    url: str
+    secret: SecretStr
+
+
+def read_targets(settings: Settings) -> dict[str, Target]:
+    """Receivers by company, `*` for all others. Raises Stop with the way out when a file or address is not usable."""
+    targets: dict[str, Target] = {}
+    if settings.access_system_url and settings.webhook_secrets_file:
+        secrets = _json(settings.webhook_secrets_file)
+        if RECEIVER not in secrets:
+            raise Stop(f"{settings.webhook_secrets_file} has no secret named {RECEIVER!r}; add it")
+        targets[ANY_COMPANY] = _target(settings.access_system_url, str(secrets[RECEIVER]))
+    if settings.webhook_targets:
+        for company, entry in _json(settings.webhook_targets).items():
+            try:
+                read = _TargetEntry.model_validate(entry)
+            except ValidationError as problem:
+                raise Stop(f"{settings.webhook_targets}: {company}: {problem.errors()[0]['msg']}; correct it") from None
+            targets[company] = _target(read.url, _text(read.secret_file).strip())
+    return targets
+
+
+def _target(url: str, secret: str) -> Target:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise Stop(f"webhook address {url!r} is neither https nor on this machine; holds are not sent in the clear")
+    try:
+        Webhook(secret)
+    except Exception:
+        raise Stop(f"the webhook secret for {parts.hostname} is not of the form whsec_<base64>; correct it") from None
+    return Target(url, SecretStr(secret))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_text(path)))
+    except ValueError as problem:
+        raise Stop(f"{path} is not a JSON object: {problem}; correct it") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise Stop(f"{path} cannot be read: {problem.strerror}; correct the setting or the file") from None
+
+
+class WebhookSender:
+    """The webhook loop of one process. Several processes share the work through claims with a lease."""
+
+    def __init__(self, runtime: "Runtime", client: httpx.AsyncClient | None = None) -> None:
+        settings: Settings = runtime.settings
+        self._runtime, self._settings = runtime, settings
+        self._targets = read_targets(settings)
+        self._owner = f"notifications-{settings.instance}"
+        self._client = client or httpx.AsyncClient(
+            timeout=httpx.Timeout(settings.webhook_timeout_s),
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=settings.webhook_concurrency, keepalive_expiry=10.0),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; what is in flight is brought to its end."""
+        idle_s = IDLE_STREAM_S if self._settings.clock == "stream" else IDLE_LIVE_S
+
+        async def step() -> int:
+            done = await self.step()
+            if not done and not stop.is_set():
+                try:
+                    async with asyncio.timeout(idle_s):
+                        await stop.wait()
+                except TimeoutError:
+                    return 0
+            return done
+
+        try:
+            await loops.forever(self._runtime, "webhook", step, until=stop)
+        finally:
+            await self._client.aclose()
+
+    async def step(self) -> int:
+        """One round. Returns the number of deliveries taken."""
+        moment = await moment_of(self._runtime)
+        if moment.now is None:
+            return 0
+        now = self._runtime.clock.now()
+        async with self._runtime.pool.acquire() as db:
+            claimed = await store.claim_effects(
+                db,
+                business_now=moment.now if self._settings.clock == "stream" else now,
+                number=moment.number,
+                wall_now=now,
+                lease_until_at=now + timedelta(seconds=2 * self._settings.webhook_timeout_s + LEASE_MARGIN_S),
+                owner=self._owner,
+                limit=self._settings.webhook_concurrency,
+            )
+        if claimed:
+            await self._send(claimed, moment)
+        return len(claimed)
+
+    async def _send(self, claimed: list[asyncpg.Record], moment: Moment) -> None:
+        effects = await tell(self._runtime, [self._judge(c, moment) for c in claimed])
+        rows = effects.rows.effects
+        passed = [
+            c
+            for c in claimed
+            if (row := rows.get((c["company"], c["effect_id"])))
+            and row.status == "due"
+            and row.lease_until_at is not None
+        ]
+        answers = await asyncio.gather(*(self._post(c) for c in passed))
+        if answers:
+            await tell(self._runtime, [errand(c, answer, moment) for c, answer in zip(passed, answers, strict=True)])
+
+    def _judge(self, claimed: asyncpg.Record, moment: Moment) -> Event:
+        data = JudgeHold(
+            company=claimed["company"],
+            effect_id=claimed["effect_id"],
+            account_id=claimed["account_id"],
+            claim=claimed["claims"],
+            at=self._runtime.clock.now(),
+        )
+        return errand(claimed, data, moment)
+
+    async def _post(self, claimed: asyncpg.Record) -> Answered:
+        """One attempt. Every outcome is an answer: what is not a clear yes or a final no is tried again."""
+        target = self._targets.get(claimed["company"]) or self._targets.get(ANY_COMPANY)
+        if target is None:
+            return self._answered(claimed, confirmed=False, final=False, code="NO_TARGET")
+        body = orjson.dumps(claimed["body"], option=orjson.OPT_SORT_KEYS)
+        await failpoints.hit("webhook.before_post")
+        try:
+            async with asyncio.timeout(self._settings.webhook_timeout_s):
+                status, answer = await self._exchange(target, str(claimed["effect_id"]), body)
+        except (httpx.HTTPError, OSError, TimeoutError) as problem:
+            return self._answered(claimed, confirmed=False, final=False, code=type(problem).__name__)
+        await failpoints.hit("webhook.after_post")
+        if 200 <= status < 300:
+            stale = _says_not_applied(answer)
+            return self._answered(claimed, confirmed=not stale, final=stale, code="NOT_APPLIED" if stale else "")
+        return self._answered(claimed, confirmed=False, final=status in FINAL_STATUSES, code=f"HTTP_{status}")
+
+    async def _exchange(self, target: Target, effect_id: str, body: bytes) -> tuple[int, bytes]:
+        """Status and the first bytes of the answer."""
+        headers = self._headers(target, effect_id, body)
+        answer = bytearray()
+        async with self._client.stream("POST", target.url, content=body, headers=headers) as response:
+            async for chunk in response.aiter_raw():
+                answer += chunk
+                if len(answer) > ANSWER_BYTES_MAX:
+                    break
+        return response.status_code, bytes(answer)
+
+    def _headers(self, target: Target, effect_id: str, body: bytes) -> Mapping[str, str]:
+        at = self._runtime.clock.now()
+        signature = Webhook(target.secret.get_secret_value()).sign(effect_id, at, body.decode())
+        return {
+            "content-type": "application/json",
+            "webhook-id": effect_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": signature,
+            "idempotency-key": effect_id,
+            "user-agent": "recoup-notifications",
+        }
+
+    def _answered(self, claimed: asyncpg.Record, *, confirmed: bool, final: bool, code: str) -> Answered:
+        return Answered(
+            company=claimed["company"],
+            effect_id=claimed["effect_id"],
+            account_id=claimed["account_id"],
+            claim=claimed["claims"],
+            confirmed=confirmed,
+            final=final,
+            code=code,
+            at=self._runtime.clock.now(),
+        )
+
+
+def _says_not_applied(content: bytes) -> bool:
+    """Whether a receiver that took the call says that a newer version of the hold counts."""
+    try:
+        answer = orjson.loads(content)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("applied") is False

@@ -147,7 +147,7 @@ open_item = sa.Table(
     _day("business_date"),
     _day("accounted_on"),
     _text("payment_reference", ""),
-    sa.Column("discounts", JSONB, nullable=False, server_default="[]"),
+    sa.Column("discounts", JSONB, nullable=False, server_default="{}"),
     sa.Column("base_currency", sa.CHAR(3), nullable=False),
     sa.Column("rate", sa.Numeric),
     _text("rate_id", ""),
@@ -464,7 +464,7 @@ day_total = sa.Table(
 day_total_reach = sa.Table(
     "day_total_reach",
     metadata,
-    sa.Column("only", sa.Boolean, sa.CheckConstraint("only"), primary_key=True),
+    sa.Column("one", sa.Boolean, sa.CheckConstraint("one"), primary_key=True),
     sa.Column("line_id", sa.BigInteger, nullable=False),
 )
 

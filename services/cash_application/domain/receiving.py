@@ -31,7 +31,7 @@ from services.cash_application.domain.matching.policy import Policy
 from services.cash_application.domain.movement import move_cash, tell_waiting
 from services.cash_application.domain.receipt_keys import receipt_keys
 from services.cash_application.domain.returns import explain, meets
-from services.cash_application.domain.suggestions import suggest
+from services.cash_application.domain.suggestions import in_order, suggest
 from shared.events.payments import PaymentReceived
 from shared.ids import derive
 
@@ -264,7 +264,8 @@ def _respecting_person(receipt: Receipt, decision: Decision) -> Decision:
 def _says_something_new(books: Books, receipt: Receipt, decision: Decision) -> bool:
     told = {(s.rank, s.account_id, s.items) for s in books.suggestions.get(receipt.payment_id, ())}
     fresh = {
-        (s.rank, s.account_id, tuple((UUID(i.item_id), i.amount_minor) for i in s.items)) for s in decision.suggestions
+        (s.rank, s.account_id, in_order((UUID(i.item_id), i.amount_minor) for i in s.items))
+        for s in decision.suggestions
     }
     return told != fresh or receipt.reason_code != (str(decision.reason) if decision.reason else "")
 

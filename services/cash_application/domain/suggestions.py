@@ -1,5 +1,6 @@
 """Suggestions: ways to apply a payment that a person may take. Told when they are new, withdrawn when they are gone."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,7 +18,7 @@ def suggest(books: Books, receipt: Receipt, decision: Decision) -> None:
         Suggested(
             suggestion.rank,
             suggestion.account_id,
-            tuple((UUID(item.item_id), item.amount_minor) for item in suggestion.items),
+            in_order((UUID(item.item_id), item.amount_minor) for item in suggestion.items),
             suggestion.rule,
             suggestion.why,
             chance_text(suggestion.chance) if suggestion.chance is not None else "",
@@ -26,6 +27,11 @@ def suggest(books: Books, receipt: Receipt, decision: Decision) -> None:
         for suggestion in decision.suggestions
     ]
     _replace(books, receipt, fresh if receipt.open_minor else [])
+
+
+def in_order(items: Iterable[tuple[UUID, int]]) -> tuple[tuple[UUID, int], ...]:
+    """Items of a suggestion in the order in which they are kept and compared."""
+    return tuple(sorted(items, key=lambda pair: str(pair[0])))
 
 
 def withdraw(books: Books, receipt: Receipt) -> None:

@@ -56,8 +56,8 @@ with payment as (
     join credit_use u on (u.credit_item_id = c.item_id or u.debit_item_id = c.item_id)
       and u.company = c.company and u.reversed_by is null
 ), proposal as (
-    select s.company, (e.value ->> 0)::uuid as item_id from payment p
-    join suggestion s using (company, payment_id) cross join lateral jsonb_array_elements(s.items) as e
+    select s.company, k::uuid as item_id from payment p
+    join suggestion s using (company, payment_id) cross join lateral jsonb_object_keys(s.items) as k
 ), items as (
     select company, item_id from item union select company, item_id from cancelled
     union select company, item_id from live

@@ -12,6 +12,7 @@ from services.cash_application.domain.items import Item
 from services.cash_application.domain.journal import FUNDINGS
 from services.cash_application.domain.matching.model import Discount, PaymentView, RemittanceLine
 from services.cash_application.domain.rows import Account, Applied, Candidate, Document, OpenDebit, Refund, Suggested
+from services.cash_application.domain.suggestions import in_order
 
 _RELIEF = tuple(f"relief_{name}" for name in FUNDINGS)
 
@@ -39,7 +40,7 @@ def item_of(row: asyncpg.Record) -> Item:
         row["accounted_on"],
         rate_of(row),
         row["payment_reference"],
-        tuple(Discount(date.fromisoformat(d[0]), d[1]) for d in row["discounts"]),
+        tuple(Discount(date.fromisoformat(until), minor) for until, minor in row["discounts"].items()),
         row["disputed_minor"],
         [row[name] for name in _RELIEF],
         row["version"],
@@ -187,7 +188,7 @@ def candidate_of(row: asyncpg.Record) -> Candidate:
 
 
 def suggested_of(row: asyncpg.Record) -> Suggested:
-    items = tuple((UUID(item_id), minor) for item_id, minor in row["items"])
+    items = in_order((UUID(item_id), minor) for item_id, minor in row["items"].items())
     return Suggested(
         row["rank"], row["account_id"], items, row["rule"], row["why"], row["chance"], row["certificate_id"]
     )

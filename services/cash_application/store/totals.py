@@ -26,8 +26,8 @@ fresh as (
       credit_minor = day_total.credit_minor + excluded.credit_minor,
       base_minor = day_total.base_minor + excluded.base_minor
 )
-insert into day_total_reach (only, line_id) select true, max(id) from fresh having max(id) is not null
-on conflict (only) do update set line_id = excluded.line_id
+insert into day_total_reach (one, line_id) select true, max(id) from fresh having max(id) is not null
+on conflict (one) do update set line_id = excluded.line_id
 """
 
 BANK_SUMS = """

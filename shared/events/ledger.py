@@ -107,6 +107,7 @@ class PaymentState(Fact):
     currency: Currency
     amount_minor: Amount
     valued_on: date | None = None
+    accounted_on: date | None = None
     split: list[SplitPart] = Field(default_factory=list, max_length=200)
     unidentified_minor: int = 0
     refunded_minor: int = 0

@@ -157,6 +157,7 @@ class Receipt:
             "currency": self.currency,
             "amount_minor": self.amount_minor,
             "valued_on": self.valued_on,
+            "accounted_on": self.accounted_on,
             "split": [
                 SplitPart(
                     account_id=account_id,

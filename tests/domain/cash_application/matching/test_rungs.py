@@ -13,7 +13,7 @@ from services.cash_application.domain.matching.model import (
     ReceiptView,
     RemittanceLine,
 )
-from services.cash_application.domain.matching.policy import Policy
+from services.cash_application.domain.matching.policy import Policy, Tolerance
 from tests.domain.cash_application.matching.builders import (
     ACME,
     ACME_BANK,
@@ -173,6 +173,29 @@ def test_a_small_difference_waits_for_the_close_and_is_then_booked_within_both_b
     decision = decide(payment, invoice, policy=tolerance("5.00", 5))
     assert [(a.cash_minor, a.small_difference_minor) for a in decision.applications] == [(99900, 50)]
     assert cash(decide(payment, invoice, policy=tolerance("0.49", 5))) == {"INV-1234": 99900}
+
+
+def test_both_bounds_of_a_small_difference_are_inclusive():
+    payment, invoice = pay("999.00", OWN), item("INV-1234", "999.50", payment_reference=OWN)
+    assert decide(payment, invoice, policy=tolerance("0.50", 5)).applications[0].small_difference_minor == 50
+    payment, invoice = pay("995.00", OWN), item("INV-1234", "1000.00", payment_reference=OWN)
+    assert decide(payment, invoice, policy=tolerance("9.00", 5)).applications[0].small_difference_minor == 500
+
+
+def test_an_over_payment_within_the_policys_own_tolerance_is_a_small_gain_at_the_close():
+    payment, invoice = pay("1000.30", OWN), item("INV-1234", "1000.00", payment_reference=OWN)
+    policy = Policy(over_tolerance={"EUR": Tolerance(500, 5)})
+    assert decide(payment, invoice, policy=policy, closing=False).reason is Reason.WAITS_FOR_CLOSE
+    decision = decide(payment, invoice, policy=policy)
+    assert (cash(decision), decision.gain_minor, decision.left_minor) == ({"INV-1234": 100000}, 30, 0)
+
+
+def test_a_discount_taken_in_structured_remittance_after_its_day_stays_open():
+    lines = (RemittanceLine("INV-1234", discount_minor=200, paid_minor=9800),)
+    invoice = item("INV-1234", "100.00", discounts=discount("2.00", days=-1))
+    decision = decide(pay("98.00", payer_account=ACME_BANK, remittance=lines), invoice)
+    assert [(a.cash_minor, a.discount_minor) for a in decision.applications] == [(9800, 0)]
+    assert decision.flags == ("DISC_UNEARNED",)
 
 
 def test_a_document_in_instalments_is_paid_by_the_one_that_is_the_amount_else_the_oldest_first():

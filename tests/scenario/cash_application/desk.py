@@ -1,4 +1,4 @@
-"""A company's subledger on PostgreSQL as a test sees it: facts and commands in, events out, books proven at each step."""
+"""A subledger on PostgreSQL as a test sees it: facts and commands in, events out, books proven at each step."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
@@ -71,7 +71,9 @@ def pay_id(name: str) -> UUID:
     return derive("payment", name)
 
 
-def customer(account_id: str = "C1", name: str = "Nordwind Handels GmbH", iban: str = "DE89370400440532013000", **more: Any):
+def customer(
+    account_id: str = "C1", name: str = "Nordwind Handels GmbH", iban: str = "DE89370400440532013000", **more: Any
+):
     banks = [{"iban": iban, "name": name}] if iban else []
     return AccountRegistered(
         company=ACME, account_id=account_id, name=name, country="DE", currency="EUR", bank_accounts=banks, **more

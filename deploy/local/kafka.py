@@ -50,6 +50,7 @@ group.initial.rebalance.delay.ms=0
 log.retention.ms=-1
 broker.session.timeout.ms=1000
 broker.heartbeat.interval.ms=200
+metadata.max.idle.interval.ms=5000
 log.cleaner.dedupe.buffer.size=4194304
 log.cleaner.threads=1
 log.index.size.max.bytes=1048576

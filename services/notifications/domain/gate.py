@@ -142,12 +142,12 @@ def account_obstacles(known: Known, reached: Reached, policy: ContactPolicy, cla
     """(c) things parked, held or quarantined that could concern the account, (d) live cash candidates for it."""
     reasons = [
         Reason(code="PARKED", evidence=f"{thing.kind} {thing.id}")
-        for thing in known.stopped
+        for thing in sorted(known.stopped, key=lambda t: (t.kind, t.id))
         if could_concern(thing, known, policy, claim_minor)
     ]
     if known.stopped_more:
         reasons.append(Reason(code="PARKED", evidence="more things are parked than a marker names"))
-    for candidate in known.candidates:
+    for candidate in sorted(known.candidates, key=lambda c: c.candidate_id):
         if _is_live(candidate.since_on, reached, policy):
             reasons.append(Reason(code="CASH_CANDIDATE", evidence=f"{candidate.source} {candidate.candidate_id}"))
     return reasons
@@ -233,7 +233,7 @@ def _changed(asked: NoticeItem, current: Item | None, on: date) -> Reason | None
 
 
 def _covered(shown: NoticeItem, known: Known, credit_minor: int) -> Reason | None:
-    for cover in known.covers:
+    for cover in sorted(known.covers, key=lambda c: (c.kind, c.cover_id)):
         if cover.kind != "dispute" and cover.covers(shown.item_id, shown.currency):
             return Reason(code=_COVER_CODES[cover.kind], evidence=str(cover.cover_id), item_id=shown.item_id)
     if _claim(shown) <= 0:

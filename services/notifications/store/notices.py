@@ -19,9 +19,9 @@ on conflict (company, notice_id) do nothing
 
 SAVE_NOTICES = """
 update notice n set status = s.status, reasons = s.reasons::jsonb, items = s.items::jsonb,
-    judged_at_number = s.judged_at_number, attempts = s.attempts, claimed_by = s.claimed_by, lease_until_at = s.lease_until_at, next_try_at = s.next_try_at,
-    message_id = s.message_id, decided_at = s.decided_at, sent_at = s.sent_at, sent_on = s.sent_on,
-    content = s.content, code = s.code
+    judged_at_number = s.judged_at_number, attempts = s.attempts, claimed_by = s.claimed_by,
+    lease_until_at = s.lease_until_at, next_try_at = s.next_try_at, message_id = s.message_id,
+    decided_at = s.decided_at, sent_at = s.sent_at, sent_on = s.sent_on, content = s.content, code = s.code
 from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::text[],
             $9::timestamptz[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::date[],
             $15::jsonb[], $16::text[])

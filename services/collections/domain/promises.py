@@ -134,10 +134,10 @@ def judge(case: Case, on: date, complete_through_on: date | None) -> list[Promis
     """
     order = first_in_first_out(case)
     pool = Pool(case)
-    kept = {p.promise_id: pool.keep(p.received) for p in order if p.status == "kept"}
+    counted = {p.promise_id: pool.keep(p.received) for p in order if p.status != "open"}
     facts: list[PromiseState] = []
     for promise in order:
-        already = kept.get(promise.promise_id, [])
+        already = counted.get(promise.promise_id, [])
         missing = promise.amount_minor - _total(already)
         if promise.status == "kept" and len(already) == len(promise.received):
             continue

@@ -24,9 +24,9 @@ async def activate_policy(client: Client, company: str, name: str, text: str, ef
         "conrad",
         "POST",
         "ingest",
-        f"/v1/policies/{proposed['proposal_id']}/approve?company={company}",
-        key=f"approve {proposed['proposal_id']}",
-        json={"body_sha256": proposed["body_sha256"]},
+        f"/v1/policies/{proposed['draft_id']}/approve?company={company}",
+        key=f"approve {proposed['draft_id']}",
+        json={"sha256": proposed["sha256"]},
     )
 
 

@@ -114,7 +114,7 @@ async def feed_file(client: Client, book: Book, path: Path) -> dict[str, Any]:
         "feeder",
         "POST",
         "ingest",
-        f"/v1/submissions?company={book.company}&name={path.name}&wait=true",
+        f"/v1/submissions?company={book.company}&file_name={path.name}&wait=true",
         key=f"file {book.company} {path.parent.name} {path.name}",
         content=content,
         headers={"Content-Type": types[path.suffix]},

@@ -181,6 +181,7 @@ async def test_an_issuer_that_is_away_is_bridged_for_an_hour_and_then_said_to_be
         json.dumps({"keys": [RSA_KEY.as_dict(private=True)]}).encode(),
         json.dumps(KeySet([ECKey.generate_key("P-384", {"kid": "e"})]).as_dict(private=False)).encode(),
     ],
+    ids=["empty", "a list", "keys not a list", "no keys", "shared secret", "private key", "another curve"],
 )
 def test_a_key_set_without_a_usable_public_key_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):

@@ -1,17 +1,15 @@
-"""A fresh subledger per test."""
+"""An empty subledger per test."""
 
-from collections.abc import AsyncIterator
-
+import asyncpg
 import pytest
 
-from shared.db.pool import create_pool
-from tests.conftest import MakeDatabase
+from tests.scenario.cash_application.database import ledger_database, ledger_pool
 from tests.scenario.cash_application.desk import Desk
+
+__all__ = ["desk", "ledger_database", "ledger_pool"]
 
 
 @pytest.fixture
-async def desk(make_database: MakeDatabase) -> AsyncIterator[Desk]:
+def desk(ledger_pool: asyncpg.Pool) -> Desk:
     """A desk with company acme configured and a matching policy in force."""
-    pool = await create_pool(await make_database("cash_application"), size=3)
-    yield Desk(pool)
-    await pool.close()
+    return Desk(ledger_pool)

@@ -202,13 +202,15 @@ async def _working_loops(service: Service, settings: ServiceSettings, runtime: R
 
 
 async def _watched(runtime: Runtime, job: Awaitable[None], failures: list[BaseException]) -> None:
-    """A loop that fails for good takes the process down, with its reason."""
+    """A loop that fails for good takes the process down, with its reason; one that has nothing to do may end."""
     try:
         await job
+    except SystemExit:  # uvicorn's way to say that it cannot listen; the line before says why
+        failures.append(Stop(f"nothing can listen on {runtime.settings.http_host}:{runtime.settings.http_port}"))
+        runtime.no_new_work.set()
     except Exception as failure:
         runtime.log.exception("loop_failed", error=str(failure))
         failures.append(failure)
-    finally:
         runtime.no_new_work.set()
 
 

@@ -59,9 +59,6 @@ submission = sa.Table(
     _instant("known_at"),
     _instant("done_at", nullable=True),
     _one_of("state", SUBMISSION_STATES, "submission_state"),
-    sa.Index(
-        "submission_key", "actor", "idempotency_key", unique=True, postgresql_where=sa.text("state <> 'rejected'")
-    ),
     sa.Index("submission_content", "company", "sha256"),
     sa.Index("submission_waiting", "company", "number", postgresql_where=sa.text("state = 'accepted'")),
 )
@@ -257,7 +254,7 @@ policy_draft = sa.Table(
 marker_head = sa.Table(
     "marker_head",
     metadata,
-    sa.Column("only", sa.Boolean, sa.CheckConstraint("only"), primary_key=True),
+    sa.Column("only", sa.Boolean, sa.CheckConstraint('"only"'), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
     _instant("at"),
 )

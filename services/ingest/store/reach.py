@@ -12,8 +12,8 @@ PARKED_MAX = 100
 
 HEAD = "select number, at from marker_head"
 NEXT_HEAD = """
-insert into marker_head (only, number, at) values (true, 1, $1)
-on conflict (only) do update set number = marker_head.number + 1, at = greatest(marker_head.at, excluded.at)
+insert into marker_head ("only", number, at) values (true, 1, $1)
+on conflict ("only") do update set number = marker_head.number + 1, at = greatest(marker_head.at, excluded.at)
 returning number
 """
 REACHES = "select company, bank_account, complete_through_on from bank_reach order by company, bank_account"

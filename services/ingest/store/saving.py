@@ -36,13 +36,13 @@ on conflict (document_id) do update set cancelled = excluded.cancelled
 SAVE_QUARANTINED = """
 insert into quarantined_record (record_id, company, kind, place, body, subject, account_id, amount_minor, currency,
     hints, code, field, reason, waits_for, times, state, submission_id, statement_id, line, quarantined_at)
-select q.record_id, $1, q.kind, q.place, q.body, q.subject, q.account_id, q.amount_minor, q.currency, q.hints, q.code,
+select q.record_id, $1, q.kind, q.place, q.body, q.subject, q.account_id, q.amount_minor, q.currency, q.hints::jsonb, q.code,
     q.field, q.reason, q.waits_for, q.times, 'open', $2, q.statement_id, q.line, $3
 from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
-            $12::jsonb[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::text[], $19::jsonb[])
-    as q(record_id, kind, place, body, subject, account_id, amount_minor, currency, hints, code, field, reason,
-         waits_for, times, statement_id, line)
-order by q.record_id
+            $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::text[], $19::jsonb[])
+    with ordinality as q(record_id, kind, place, body, subject, account_id, amount_minor, currency, hints, code,
+        field, reason, waits_for, times, statement_id, line, at)
+order by q.at
 on conflict (record_id) do update set code = excluded.code, field = excluded.field, reason = excluded.reason,
     waits_for = excluded.waits_for, times = excluded.times, state = 'open'
 """
@@ -59,9 +59,13 @@ SAVE_STATEMENTS = """
 insert into bank_statement (company, statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor,
     closing_minor, credits_minor, debits_minor, lines, currency, state, reason, mode, segment, covers, gap,
     submission_id, head)
-select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[], $8::bigint[],
-    $9::bigint[], $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[],
-    $17::text[], $18::jsonb[], $19::boolean[], $20::uuid[], $21::jsonb[])
+select $1, statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
+    debits_minor, lines, currency, state, reason, mode, segment, covers::jsonb, gap, submission_id, head
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[], $8::bigint[], $9::bigint[],
+    $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+    $18::text[], $19::boolean[], $20::uuid[], $21::jsonb[])
+    as s(statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
+         debits_minor, lines, currency, state, reason, mode, segment, covers, gap, submission_id, head)
 on conflict (statement_id) do update set state = excluded.state, reason = excluded.reason, mode = excluded.mode,
     covers = excluded.covers, gap = excluded.gap, submission_id = excluded.submission_id
 """
@@ -217,7 +221,7 @@ async def _save_statements(db: asyncpg.Connection, company: str, written: Writte
         [row.known.state for row in found],
         [row.reason for row in found],
         *_columns(heads, ("mode", "segment")),
-        [list(row.known.covers) for row in found],
+        [orjson.dumps(row.known.covers).decode() for row in found],
         [row.gap for row in found],
         [row.known.submission_id for row in found],
         [row.head for row in found],
@@ -240,7 +244,7 @@ async def _save_quarantine(db: asyncpg.Connection, rows: "Rows", chunk: Chunk, w
         *_columns(staged, ("kind", "place")),
         [orjson.dumps(record.body).decode() for record in staged],
         *_columns(entries, ("subject", "account_id", "amount_minor", "currency")),
-        [list(entry.hints) for entry in entries],
+        [orjson.dumps(entry.hints).decode() for entry in entries],
         [entry.code for entry in entries],
         [row.field for row in held],
         [entry.reason for entry in entries],

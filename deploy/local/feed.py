@@ -24,7 +24,7 @@ from deploy.local.state import StackInfo
 
 DAYS_DEFAULT, SEED_DEFAULT = 60, 1
 POLICIES = REPOSITORY / "deploy" / "policies"
-TICK_AT, CLOSE_AT = "09:05", "18:00"
+OPEN_AT, TICK_AT = "06:00", "09:05"
 FAMILIES = {"debit_memo": "debit_memo", "credit_memo": "credit_memo"}
 SAY_EVERY_DAYS = 10
 
@@ -91,6 +91,7 @@ async def feed_day(client: Client, company: dict[str, Any], book: Book, out: Pat
     """One business day: rates, files, the morning's tick, what people do, the close and everything behind it."""
     day = folder.name
     zone = ZoneInfo(company["time_zone"])
+    await _tick(client, day, OPEN_AT, zone)
     rates = out / "rates" / f"{day}.json"
     if rates.exists():
         body = {"rates": json.loads(rates.read_text(encoding="utf-8"))}

@@ -1,0 +1,90 @@
+"""Days sales outstanding and its kin. Every ratio is a Decimal with one digit, or None where there is none.
+
+Receivables are net of credits and cash on no item; sales are invoiced amounts with tax, less credit memos.
+"""
+
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+Month = tuple[int, int]
+
+
+def shown(value: Fraction | None, digits: int = 1) -> str | None:
+    """Decimal text with so many digits, half up; None stays None."""
+    if value is None:
+        return None
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    return f"{exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP):f}"
+
+
+def dso_simple(receivables_minor: int, sales_minor: int, days: int) -> Fraction | None:
+    """Receivables at the end / credit sales of the period x its days. No sales: None. Negative receivables stay so."""
+    return Fraction(receivables_minor * days, sales_minor) if sales_minor > 0 else None
+
+
+def best_possible_dso(current_minor: int, sales_minor: int, days: int) -> Fraction | None:
+    """The part of DSO that is not due yet."""
+    return dso_simple(current_minor, sales_minor, days)
+
+
+def average_days_delinquent(dso: Fraction | None, best_possible: Fraction | None) -> Fraction | None:
+    """ADD = DSO - BPDSO."""
+    return None if dso is None or best_possible is None else dso - best_possible
+
+
+@dataclass(frozen=True, slots=True)
+class CountBack:
+    """`exceeds` is True when the known months do not use up the receivables: then the figure is `> days`."""
+
+    days: Fraction
+    exceeds: bool = False
+
+    def text(self) -> str:
+        return f"> {shown(self.days, 0)}" if self.exceeds else shown(self.days) or ""
+
+
+def dso_count_back(receivables_minor: int, sales_by_month: Mapping[Month, int], last: Month) -> CountBack:
+    """Months' sales are taken from receivables, newest first; a whole month counts all its days, the last its part.
+
+    A month with no or negative sales counts its days and takes nothing. Months before the first known end the count.
+    """
+    left, days, month = receivables_minor, Fraction(0), last
+    first = min(sales_by_month, default=last)
+    while left > 0:
+        if month < first or not sales_by_month:
+            return CountBack(days, exceeds=True)
+        length, sales = monthrange(*month)[1], sales_by_month.get(month, 0)
+        if 0 < left < sales:
+            return CountBack(days + Fraction(left * length, sales))
+        days += length
+        left -= max(sales, 0)
+        month = previous(month)
+    return CountBack(days)
+
+
+def previous(month: Month) -> Month:
+    """The month before."""
+    year, number = month
+    return (year, number - 1) if number > 1 else (year - 1, 12)
+
+
+def month_of(day: date) -> Month:
+    return day.year, day.month
+
+
+def collection_effectiveness(
+    beginning_minor: int, monthly_sales: Fraction, end_minor: int, end_current_minor: int
+) -> Fraction | None:
+    """CEI in percent: (beginning + monthly sales - end) / (beginning + monthly sales - end current) x 100."""
+    below = beginning_minor + monthly_sales - end_current_minor
+    return (beginning_minor + monthly_sales - end_minor) / below * 100 if below > 0 else None
+
+
+def average_days_late(payments: list[tuple[int, int]]) -> Fraction | None:
+    """ADL: amount-weighted days late of (amount, days late); early payment counts as 0."""
+    total = sum(amount for amount, _ in payments)
+    return Fraction(sum(amount * max(0, late) for amount, late in payments), total) if total > 0 else None

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
-
 from services.cash_application.domain import commands, documents, refunds, returns
 from services.cash_application.domain.accounts import link, register, unlink
 from services.cash_application.domain.books import Books, Cause, Told
@@ -52,7 +50,7 @@ class CashApplicationHandler:
     day_parts = 0
     day_phase2 = True
 
-    async def load(self, db: asyncpg.Connection, events: Sequence[Event], moment: Moment) -> State:
+    async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> State:
         needs = needs_of((e.company, e.envelope.business_date, e.data) for e in events)
         needs.days = [(e.data.company, e.data.date) for e in events if type(e.data) is DayWork and e.data.phase == 2]
         return await load_books(db, needs, Exchange(moment.rate))
@@ -76,11 +74,11 @@ class CashApplicationHandler:
         effects.emissions = [_emission(events[told.cause], told) for told in books.told]
         return effects
 
-    async def save(self, db: asyncpg.Connection, effects: Effects) -> None:
+    async def save(self, db: Any, effects: Effects) -> None:
         books, snapshot = effects.rows
         await save_books(db, books, snapshot)
 
-    async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]:
+    async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         """What this service vouches for at a day's close. Raises Stop when the books do not balance."""
         await roll_up(db)
         sums = await load_totals(db, closed.company, closed.date)
@@ -103,8 +101,13 @@ class Policies:
         if active is None:
             return DEFAULT_POLICY
         if active.sha256 not in self._read:
-            self._read[active.sha256] = read_policy(active.content, active.version, active.sha256)
+            self._read[active.sha256] = matching_policy(active.content, active.version, active.sha256)
         return self._read[active.sha256]
+
+
+def matching_policy(content: dict[str, Any], version: str, sha256: str) -> MatchingPolicy:
+    """Policy of an activated file, whose head (`name`, `version`) is not a setting. Raises PolicyInvalid."""
+    return read_policy({key: value for key, value in content.items() if key != "version"}, version, sha256)
 
 
 DEFAULT_POLICY = MatchingPolicy(version="default")
@@ -182,7 +185,7 @@ def _note_statement(books: Books, event: Event, policies: Policies) -> None:
 def _check_policy(books: Books, event: Event, policies: Policies) -> None:
     """A matching policy that cannot be read stops control before anything is decided by it."""
     if event.data.name == POLICY:
-        read_policy(event.data.content, event.data.version, event.data.sha256)
+        matching_policy(event.data.content, event.data.version, event.data.sha256)
 
 
 def _close_day(books: Books, event: Event, policies: Policies) -> None:

@@ -73,7 +73,8 @@ async def _waits(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     ids = needs.documents | needs.cancelled
     if not ids:
         return
-    for row in await db.fetch(sql.WAITS, *_pairs(ids)):
+    rows = await db.fetch(sql.WAITS, *_pairs(ids))
+    for row in rows:
         company, document_id, other_id = row["company"], row["document_id"], row["other_id"]
         wait = DocumentWait(
             company, document_id, row["kind"], other_id, row["amount_minor"], row["keeps_due_date"], row["on"]
@@ -87,7 +88,8 @@ async def _waiting_receipts(db: asyncpg.Connection, needs: Needs, found: Found) 
     if not needs.days:
         return
     companies, dates = [c for c, _ in needs.days], [on for _, on in needs.days]
-    for row in await db.fetch(sql.WAITING_RECEIPTS, companies, dates, WAITING_MAX):
+    rows = await db.fetch(sql.WAITING_RECEIPTS, companies, dates, WAITING_MAX)
+    for row in rows:
         see(needs, mapping.view_of(row))
         found.payments.add((row["company"], row["payment_id"]))
         needs.origins.add((row["company"], row["payment_id"]))
@@ -100,12 +102,14 @@ async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Fo
     if not tokens:
         return
     companies, keys = _pairs(tokens)
-    for row in await db.fetch(sql.ITEM_KEYS, companies, keys, sql.KEY_ROWS_MAX):
+    rows = await db.fetch(sql.ITEM_KEYS, companies, keys, sql.KEY_ROWS_MAX)
+    for row in rows:
         books.item_ids_by_key.setdefault((row["company"], row["key"]), set()).add(row["item_id"])
         found.items.add((row["company"], row["item_id"]))
         found.lock.add((row["company"], row["account_id"]))
     payer_keys = {key for _, key in tokens if key[0] in "apw"}
-    for row in await db.fetch(sql.ACCOUNTS_BY_KEY, sorted(payer_keys), sorted({c for c, _ in tokens})):
+    rows = await db.fetch(sql.ACCOUNTS_BY_KEY, sorted(payer_keys), sorted({c for c, _ in tokens}))
+    for row in rows:
         account = mapping.account_of(row)
         key = (account.company, account.account_id)
         books.accounts[key] = account
@@ -113,7 +117,8 @@ async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Fo
             books.account_ids_by_key.setdefault((account.company, own), set()).add(account.account_id)
             if own[0] in "ap":
                 found.payers.add(key)
-    for row in await db.fetch(sql.LINKS, *_pairs(books.accounts), needs.on):
+    rows = await db.fetch(sql.LINKS, *_pairs(books.accounts), needs.on)
+    for row in rows:
         found.pays_for.setdefault((row["company"], row["account_id"]), set()).add(row["to_account_id"])
     for company, account_id in list(found.payers):
         found.payers.update((company, to) for to in found.pays_for.get((company, account_id), ()))
@@ -149,7 +154,8 @@ async def _lock(db: asyncpg.Connection, books: Books, needs: Needs, found: Found
         await db.execute(sql.NEW_ACCOUNTS, *_pairs(needs.owners))
     if not found.lock:
         return
-    for row in await db.fetch(sql.LOCK_ACCOUNTS, *_pairs(found.lock)):
+    rows = await db.fetch(sql.LOCK_ACCOUNTS, *_pairs(found.lock))
+    for row in rows:
         account = mapping.account_of(row)
         key = (account.company, account.account_id)
         books.accounts[key] = account
@@ -162,7 +168,8 @@ async def _lock(db: asyncpg.Connection, books: Books, needs: Needs, found: Found
 async def _parked(db: asyncpg.Connection, books: Books) -> None:
     if books.accounts:
         keys = [key_of(company, account_id) for company, account_id in books.accounts]
-        for row in await db.fetch(sql.PARKED, keys):
+        rows = await db.fetch(sql.PARKED, keys)
+        for row in rows:
             books.parked.add((row["company"], row["account_id"]))
 
 
@@ -176,7 +183,8 @@ async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Foun
     wanted = sorted({(view.company, view.currency, view.open_minor) for view in needs.views})
     if wanted:
         columns = [list(column) for column in zip(*wanted, strict=True)]
-        for row in await db.fetch(sql.AMOUNT_ITEMS, *columns, needs.on, AMOUNT_ITEMS_MAX):
+        rows = await db.fetch(sql.AMOUNT_ITEMS, *columns, needs.on, AMOUNT_ITEMS_MAX)
+        for row in rows:
             item = books.items.get(row["item_id"])
             if item is None:
                 item = mapping.item_of(row)
@@ -192,14 +200,16 @@ async def _applications(db: asyncpg.Connection, books: Books, needs: Needs, foun
     items = [i.item_id for document in cancelled for i in books.document_items.get(document, ())]
     if old or items:
         companies = sorted({company for company, _ in old | needs.cancelled})
-        for row in await db.fetch(sql.APPLICATIONS, [payment for _, payment in old], items, companies):
+        rows = await db.fetch(sql.APPLICATIONS, [payment for _, payment in old], items, companies)
+        for row in rows:
             applied = mapping.applied_of(row)
             books.hold_applied(applied)
             found.payments.add((applied.company, applied.payment_id))
     used = [i.item_id for _, document in fresh_cancelled for i in books.document_items.get(document, ())]
     if items and used:
         companies = sorted({company for company, _ in fresh_cancelled})
-        for row in await db.fetch(sql.CREDIT_USES, used, companies):
+        rows = await db.fetch(sql.CREDIT_USES, used, companies)
+        for row in rows:
             use = CreditUse(
                 row["company"], row["posting_id"], row["credit_item_id"], row["debit_item_id"], row["amount_minor"]
             )
@@ -209,15 +219,19 @@ async def _applications(db: asyncpg.Connection, books: Books, needs: Needs, foun
 async def _receipts(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
     if found.payments:
         ids = _pairs(found.payments)
-        for row in await db.fetch(sql.RECEIPTS, *ids):
+        rows = await db.fetch(sql.RECEIPTS, *ids)
+        for row in rows:
             books.hold_receipt(mapping.receipt_of(row))
         if books.receipts:
-            for row in await db.fetch(sql.PARTS, *ids):
+            rows = await db.fetch(sql.PARTS, *ids)
+            for row in rows:
                 books.receipts[row["payment_id"]].parts[row["account_id"]] = mapping.part_of(row)
-            for row in await db.fetch(sql.SUGGESTIONS, *ids):
+            rows = await db.fetch(sql.SUGGESTIONS, *ids)
+            for row in rows:
                 books.suggestions.setdefault(row["payment_id"], []).append(mapping.suggested_of(row))
     if needs.receipt_keys:
-        for row in await db.fetch(sql.RECEIPT_KEYS, *_pairs(needs.receipt_keys)):
+        rows = await db.fetch(sql.RECEIPT_KEYS, *_pairs(needs.receipt_keys))
+        for row in rows:
             if row["payment_id"] in books.receipts:
                 books.receipt_ids_by_key.setdefault((row["company"], row["key"]), set()).add(row["payment_id"])
 
@@ -225,10 +239,12 @@ async def _receipts(db: asyncpg.Connection, books: Books, needs: Needs, found: F
 async def _documents(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     ids = needs.documents | needs.cancelled
     if ids:
-        for row in await db.fetch(sql.DOCUMENTS, *_pairs(ids)):
+        rows = await db.fetch(sql.DOCUMENTS, *_pairs(ids))
+        for row in rows:
             books.documents[row["document_id"]] = mapping.document_of(row)
     if needs.disputes:
-        for row in await db.fetch(sql.DISPUTES, *_pairs(needs.disputes)):
+        rows = await db.fetch(sql.DISPUTES, *_pairs(needs.disputes))
+        for row in rows:
             books.disputes[row["dispute_id"]] = (
                 row["company"],
                 row["dispute_id"],
@@ -240,7 +256,8 @@ async def _documents(db: asyncpg.Connection, books: Books, needs: Needs) -> None
 
 async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
     if books.locked:
-        for row in await db.fetch(sql.CASH, *_pairs(books.locked)):
+        rows = await db.fetch(sql.CASH, *_pairs(books.locked))
+        for row in rows:
             cash = AccountCash(
                 row["company"],
                 row["account_id"],
@@ -252,21 +269,24 @@ async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, foun
             books.cash[cash.company, cash.account_id, cash.currency] = cash
     origins = needs.origins | found.payments
     if origins or needs.groups:
-        for row in await db.fetch(sql.CANDIDATES, *_pairs(origins), *_pairs(needs.groups)):
+        rows = await db.fetch(sql.CANDIDATES, *_pairs(origins), *_pairs(needs.groups))
+        for row in rows:
             candidate = mapping.candidate_of(row)
             books.candidates.setdefault(candidate.origin_id, {})[candidate.account_id] = candidate
     if needs.debits or needs.debit_keys or needs.payments:
         companies = sorted({company for company, _ in needs.debits | needs.debit_keys | needs.payments})
         keys = sorted({key for _, key in needs.debit_keys})
         payments = [payment for _, payment in needs.payments]
-        for row in await db.fetch(sql.OPEN_DEBITS, *_pairs(needs.debits), keys, companies, payments):
+        rows = await db.fetch(sql.OPEN_DEBITS, *_pairs(needs.debits), keys, companies, payments)
+        for row in rows:
             books.open_debits[row["debit_id"]] = mapping.debit_of(row)
     if needs.touched or needs.payable:
         payable = sorted(needs.payable)
         columns = [[row[n] for row in payable] for n in range(3)]
         since = _days_before(needs.on, REFUND_DAYS)
         accounts = _pairs(books.locked)
-        for row in await db.fetch(sql.REFUNDS, *_pairs(needs.touched), *columns, *accounts, since):
+        rows = await db.fetch(sql.REFUNDS, *_pairs(needs.touched), *columns, *accounts, since)
+        for row in rows:
             books.refunds[row["refund_id"]] = mapping.refund_of(row)
 
 
@@ -281,7 +301,8 @@ async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     first = [_days_before(min(wanted[key]), ALIKE_DAYS) for key in keys]
     last = [max(wanted[key]) + timedelta(days=ALIKE_DAYS) for key in keys]
     columns = [[key[n] for key in keys] for n in range(3)]
-    for row in await db.fetch(sql.ALIKE, *columns, first, last, ALIKE_MAX):
+    rows = await db.fetch(sql.ALIKE, *columns, first, last, ALIKE_MAX)
+    for row in rows:
         body = row["view"]
         alike = ReceiptView(
             str(row["payment_id"]),

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from shared.errors import Poison
+from shared.errors import Poison, Stop
 
 Headers = Sequence[tuple[str, bytes]]
 SEQUENCE_DIGITS = 18
+SCHEMA_VERSION = 1
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 
 
@@ -46,7 +47,7 @@ class Envelope:
             "ce_type": self.type,
             "ce_subject": self.subject,
             "ce_time": self.time.isoformat(),
-            "ce_dataschema": f"recoup:{self.type}:1",
+            "ce_dataschema": f"recoup:{self.type}:{SCHEMA_VERSION}",
             "content-type": "application/json",
             "ce_company": self.company,
             "ce_actor": self.actor,
@@ -64,11 +65,14 @@ class Envelope:
 
     @classmethod
     def from_headers(cls, headers: Headers) -> "Envelope":
-        """Read the headers. Raises Poison naming the first attribute that is missing or unreadable."""
+        """Read the headers. Raises Poison naming the first attribute that is missing or unreadable, and Stop for an
+        event of a newer version than this code knows: nothing behind it may be decided.
+        """
         found = {name: value.decode() for name, value in headers}
         missing = [name for name in _REQUIRED if not found.get(name)]
         if missing:
             raise Poison(f"the record has no {missing[0]} header; it was not written by Recoup")
+        _refuse_newer(found)
         try:
             return cls(
                 id=UUID(found["ce_id"]),
@@ -93,3 +97,12 @@ class Envelope:
 
     def with_sequence(self, number: int) -> "Envelope":
         return replace(self, sequence=str(number).zfill(SEQUENCE_DIGITS))
+
+
+def _refuse_newer(found: dict[str, str]) -> None:
+    version = found.get("ce_dataschema", "").rpartition(":")[2]
+    if version.isdigit() and int(version) > SCHEMA_VERSION:
+        raise Stop(
+            f"{found['ce_type']} {found['ce_id']} is of version {version}, this code knows {SCHEMA_VERSION}; "
+            "start the newer version of the service"
+        )

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -97,8 +98,13 @@ async def load_effects(db: asyncpg.Connection, keys: Iterable[Key], holds: Itera
     return {(r["company"], r["effect_id"]): EffectRow(**_only(r, EffectRow)) for r in rows}
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
 def _only(row: asyncpg.Record, kind: type) -> dict[str, Any]:
-    return {f.name: row[f.name] for f in fields(kind)}
+    return {name: row[name] for name in _names(kind)}
 
 
 async def load_known(

@@ -88,10 +88,8 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
         raise Rejected(
             "idempotency_conflict", "this Idempotency-Key was used with another body; send a new key for a new file"
         )
-    generation = await submissions.generation(db, incoming.company, incoming.sha256, incoming.actor)
-    identity = (incoming.company, incoming.actor, incoming.sha256, generation)
     return NewSubmission(
-        submission_id=command or derive("submission", *identity),
+        submission_id=command or derive("submission", incoming.company, incoming.actor, incoming.sha256),
         company=incoming.company,
         actor=incoming.actor,
         idempotency_key=incoming.key,

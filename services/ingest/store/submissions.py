@@ -21,13 +21,9 @@ STATE = "select state from submission where submission_id = $1"
 SAME_CONTENT = """
 select s.submission_id from submission s
 where s.company = $1 and s.sha256 = $2 and s.state in ('accepted', 'done')
-  and not (s.master_data and exists (select from submission o where o.company = s.company and o.master_data
+  and not ($3 and s.master_data and exists (select from submission o where o.company = s.company and o.master_data
            and o.number > s.number and o.state in ('accepted', 'done') and o.sha256 <> s.sha256))
 order by s.number limit 1
-"""
-GENERATION = """
-select count(*) from submission where company = $1 and sha256 = $2 and actor = $3 and idempotency_key = ''
-  and state in ('accepted', 'done')
 """
 BEGIN = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, content_type, file_name, bytes, state,
@@ -90,15 +86,14 @@ async def key_is_free(db: asyncpg.Connection, command: UUID, sha256: str) -> boo
 
 
 async def known_as(db: asyncpg.Connection, submission: NewSubmission) -> UUID | None:
-    """The submission that already brought this content, or this very one when it was accepted before."""
+    """The submission that already brought this content, or this very one when it was accepted before.
+
+    A key of its own says that master data go back to an earlier state on purpose.
+    """
     if await db.fetchval(STATE, submission.submission_id) in ("accepted", "done"):
         return submission.submission_id
-    return await db.fetchval(SAME_CONTENT, submission.company, submission.sha256)
-
-
-async def generation(db: asyncpg.Connection, company: str, sha256: str, actor: str) -> int:
-    """How often this content was taken without a key: master data may go back to an earlier state."""
-    return await db.fetchval(GENERATION, company, sha256, actor)
+    own_key = bool(submission.idempotency_key)
+    return await db.fetchval(SAME_CONTENT, submission.company, submission.sha256, own_key)
 
 
 async def begin(db: asyncpg.Connection, s: NewSubmission) -> None:

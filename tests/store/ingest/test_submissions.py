@@ -29,10 +29,11 @@ async def test_one_key_with_another_body_is_a_conflict(door: Door) -> None:
     assert answer.status_code == 409 and answer.json()["code"] == "idempotency_conflict"
 
 
-async def test_master_data_that_went_back_to_an_earlier_state_is_taken_again(door: Door) -> None:
+async def test_an_old_file_of_customers_changes_nothing_unless_its_key_says_that_it_is_meant(door: Door) -> None:
     await door.sent(CUSTOMERS)
     await door.sent(CUSTOMERS.replace(b"Nordlicht", b"Suedlicht"))
-    await door.sent(CUSTOMERS)
+    assert (await door.sent(CUSTOMERS))["known"]
+    assert not (await door.sent(CUSTOMERS, key="back-to-the-first-name"))["known"]
     names = [e.name for e in await door.facts("account.registered", "account.updated") if e.account_id == "C-1001"]
     assert names == ["Nordlicht Werft GmbH", "Suedlicht Werft GmbH", "Nordlicht Werft GmbH"]
 

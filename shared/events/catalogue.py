@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.events import accounts, collections, control, invoices, ledger, markers, notifications, payments
+from shared.events import accounts, collections, control, feeds, invoices, ledger, markers, notifications, payments
 from shared.events.facts import Fact
 
 CONTROL, ACCOUNTS, INVOICES, PAYMENTS = "ar.control", "ar.accounts", "ar.invoices", "ar.payments"
@@ -62,6 +62,7 @@ def _entries() -> Iterator[tuple[str, Entry]]:
         (ledger, LEDGER, "cash_application", "account"),
         (collections, COLLECTIONS, "collections", "account"),
         (notifications, NOTIFICATIONS, "notifications", "account"),
+        (feeds, FEEDS_RECEIPTS, "ingest", "own"),
     )
     for module, topic, publisher, key in groups:
         for model in vars(module).values():

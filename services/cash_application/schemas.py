@@ -189,7 +189,7 @@ class Application(BaseModel):
 
 
 class Suggestion(BaseModel):
-    """`items`: item id -> cash in minor units. `chance` is λ, the expected number of chance hits, where amounts decided."""
+    """`items`: item id -> cash in minor units. `chance` is λ, the expected number of chance hits of an amount."""
 
     rank: int
     account_id: str

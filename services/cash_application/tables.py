@@ -67,8 +67,15 @@ account = sa.Table(
     _text("currency", ""),
     sa.Column("bank_accounts", ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("registered", sa.Boolean, nullable=False, server_default="false"),
-    sa.Column("keys", ARRAY(sa.Text), nullable=False, server_default="{}"),
-    sa.Index("account_keys", "keys", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+)
+
+account_lookup_key = sa.Table(
+    "account_lookup_key",
+    metadata,
+    _company(),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Index("account_lookup_key_of_account", "company", "account_id"),
 )
 
 account_link = sa.Table(

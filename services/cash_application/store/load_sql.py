@@ -4,7 +4,10 @@ Every statement takes arrays; ids come as (company, id) pairs, so that nothing o
 """
 
 KEY_ROWS_MAX = 200
-"""Items that one lookup key may bring; a key that means more than that means nothing."""
+"""Items or accounts that one lookup key may bring."""
+
+WORD_ACCOUNTS_MAX = 20
+"""A word that stands in more names than this tells nobody from anybody; its accounts are left out."""
 
 WAITING_RECEIPTS = """
 select r.* from unnest($1::text[], $2::date[]) as d(company, "on")
@@ -23,7 +26,13 @@ cross join lateral (
 ) as k
 """
 
-ACCOUNTS_BY_KEY = "select * from account where keys && $1::text[] and company = any($2::text[])"
+ACCOUNTS_BY_KEY = """
+select k.key, a.* from unnest($1::text[], $2::text[]) as wanted(company, key)
+cross join lateral (
+  select * from account_lookup_key i where i.company = wanted.company and i.key = wanted.key limit $3
+) as k
+join account a on a.company = k.company and a.account_id = k.account_id
+"""
 
 LINKS = """
 select l.company, l.account_id, l.to_account_id from account_link l

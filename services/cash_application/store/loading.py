@@ -107,22 +107,27 @@ async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Fo
         books.item_ids_by_key.setdefault((row["company"], row["key"]), set()).add(row["item_id"])
         found.items.add((row["company"], row["item_id"]))
         found.lock.add((row["company"], row["account_id"]))
-    payer_keys = {key for _, key in tokens if key[0] in "apw"}
-    rows = await db.fetch(sql.ACCOUNTS_BY_KEY, sorted(payer_keys), sorted({c for c, _ in tokens}))
+    payer_keys = {(company, key) for company, key in tokens if key[0] in "apw"}
+    rows = await db.fetch(sql.ACCOUNTS_BY_KEY, *_pairs(payer_keys), sql.KEY_ROWS_MAX)
     for row in rows:
         account = mapping.account_of(row)
         key = (account.company, account.account_id)
         books.accounts[key] = account
-        for own in payer_keys.intersection(row["keys"]):
-            books.account_ids_by_key.setdefault((account.company, own), set()).add(account.account_id)
-            if own[0] in "ap":
-                found.payers.add(key)
+        books.account_ids_by_key.setdefault((account.company, row["key"]), set()).add(account.account_id)
+        if row["key"][0] in "ap":
+            found.payers.add(key)
+    for key in [key for key, accounts in books.account_ids_by_key.items() if _says_nothing(key[1], accounts)]:
+        del books.account_ids_by_key[key]
     rows = await db.fetch(sql.LINKS, *_pairs(books.accounts), needs.on)
     for row in rows:
         found.pays_for.setdefault((row["company"], row["account_id"]), set()).add(row["to_account_id"])
     for company, account_id in list(found.payers):
         found.payers.update((company, to) for to in found.pays_for.get((company, account_id), ()))
     found.lock |= found.payers
+
+
+def _says_nothing(key: str, accounts: set[str]) -> bool:
+    return key[0] == "w" and len(accounts) > sql.WORD_ACCOUNTS_MAX
 
 
 async def _concerned(db: asyncpg.Connection, needs: Needs, found: Found) -> None:

@@ -3,13 +3,21 @@
 UNIT = "\x1f"
 
 ACCOUNTS = """
-insert into account (company, account_id, name, currency, bank_accounts, registered, keys)
-select company, account_id, name, currency, string_to_array(banks, E'\\x1f'), registered,
-  string_to_array(keys, E'\\x1f')
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[])
-  as a(company, account_id, name, currency, banks, registered, keys)
+insert into account (company, account_id, name, currency, bank_accounts, registered)
+select company, account_id, name, currency, string_to_array(banks, E'\\x1f'), registered
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[])
+  as a(company, account_id, name, currency, banks, registered)
 on conflict (company, account_id) do update set name = excluded.name, currency = excluded.currency,
-  bank_accounts = excluded.bank_accounts, registered = excluded.registered, keys = excluded.keys
+  bank_accounts = excluded.bank_accounts, registered = excluded.registered
+"""
+
+ACCOUNT_KEYS_GONE = """
+delete from account_lookup_key using unnest($1::text[], $2::text[]) as a(company, account_id)
+where account_lookup_key.company = a.company and account_lookup_key.account_id = a.account_id
+"""
+
+ACCOUNT_KEYS = """
+insert into account_lookup_key (company, key, account_id) select * from unnest($1::text[], $2::text[], $3::text[])
 """
 
 LINKS = """

@@ -51,11 +51,17 @@ async def _accounts(db: asyncpg.Connection, books: Books) -> None:
             account.currency,
             sql.UNIT.join(account.bank_accounts),
             account.registered,
-            sql.UNIT.join(account_keys(books.account_view(account))),
         )
         for account in written.accounts.values()
     ]
+    keys = [
+        (account.company, key, account.account_id)
+        for account in written.accounts.values()
+        for key in account_keys(books.account_view(account))
+    ]
     await _many(db, sql.ACCOUNTS, rows)
+    await _many(db, sql.ACCOUNT_KEYS_GONE, [row[:2] for row in rows])
+    await _many(db, sql.ACCOUNT_KEYS, keys)
     standing = {link[:4]: link for link in written.links}
     await _many(db, sql.LINKS, [link[:6] for link in standing.values() if link[6]])
     await _many(db, sql.LINKS_GONE, [key for key, link in standing.items() if not link[6]])

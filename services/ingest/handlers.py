@@ -12,6 +12,7 @@ import asyncpg
 
 from services.ingest import store
 from services.ingest.domain import commands, configuring, releasing
+from services.ingest.domain.inbound import receipt_said
 from services.ingest.domain.known import Chunk, Context, Quarantined, Said, Written
 from services.ingest.domain.taking import Taking
 from shared.approval import ApprovalRequest, Approved
@@ -124,11 +125,13 @@ def _write_chunk(chunk: Chunk | None, event: Event, rows: Rows, effects: Effects
     written = Taking(chunk.context, chunk.known).take_all(chunk.records)
     rows.chunk, rows.written = chunk, written
     effects.emissions += [emission(event, said) for said in written.said]
+    if chunk.context.feed:
+        effects.emissions += [emission(event, receipt_said(chunk.context, row)) for row in written.outcomes]
     return {"left": not chunk.last}
 
 
 def emission(event: Event, said: Said) -> Emission:
-    key = key_of(event.company, None, said.own_key) if said.own_key else ""
+    key = said.key or (key_of(event.company, None, said.own_key) if said.own_key else "")
     return Emission(event, said.fact, said.subject, key=key, event_id=said.event_id, topic=said.topic)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.ingest import api, clockwork, intake
+from services.ingest import api, clockwork, drop_folder, inbound, intake
 from services.ingest.handlers import IngestHandler
 from services.ingest.settings import Settings
 from shared.runtime.lifecycle import Loop, Runtime, Service, main
@@ -24,7 +24,12 @@ def build(settings: Settings) -> Service:
         name="ingest",
         handler=IngestHandler(),
         routers=api.routers,
-        loops=[Loop(run_writer), Loop(clockwork.run_live, role="timers")],
+        loops=[
+            Loop(run_writer),
+            Loop(drop_folder.run),
+            Loop(inbound.run),
+            Loop(clockwork.run_live, role="timers"),
+        ],
         app_options={
             "body_limits": {
                 "/v1/submissions": file_bytes,

@@ -35,13 +35,17 @@ class StagedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Whose submission is decided, with the configuration in force. `business_date` is the open day at the door."""
+    """Whose submission is decided, with the configuration in force. `business_date` is the open day at the door.
+
+    `feed` is the Kafka feed that is to be answered, empty for every other submission.
+    """
 
     submission_id: UUID
     company: str
     config: CompanyConfigured
     business_date: date
     file_name: str = ""
+    feed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +161,14 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A fact to publish, with the id that its natural identity gives it. `topic` overrides the catalogue's."""
+    """A fact to publish, with the id that its natural identity gives it. `topic` and `key` override the catalogue's."""
 
     fact: Fact
     subject: str
     event_id: UUID
     topic: str = ""
     own_key: str = ""
+    key: str = ""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from services.ingest.store import bank
 from shared.events.control import BankAccount, CompanyConfigured
 
 SUBMISSION = """
-select submission_id, company, file_name, business_date, groups from submission
+select submission_id, company, actor, format, file_name, business_date, groups from submission
 where submission_id = $1 and state = 'accepted' for update
 """
 STAGED = """
@@ -96,7 +96,8 @@ async def load_chunk(db: asyncpg.Connection, submission_id: UUID, size: int, con
         return None
     staged = [_staged(found) for found in await db.fetch(STAGED, submission_id, size + 1)]
     records = staged[:size]
-    context = Context(submission_id, row["company"], config, row["business_date"], row["file_name"])
+    feed = row["actor"].removeprefix("feed:") if row["format"] == "feed" else ""
+    context = Context(submission_id, row["company"], config, row["business_date"], row["file_name"], feed)
     known = Known(groups={int(group): identity for group, identity in row["groups"].items()})
     await _load_master(db, context, known, records)
     await _load_quarantine(db, context, known, records)

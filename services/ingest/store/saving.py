@@ -36,8 +36,8 @@ on conflict (document_id) do update set cancelled = excluded.cancelled
 SAVE_QUARANTINED = """
 insert into quarantined_record (record_id, company, kind, place, body, subject, account_id, amount_minor, currency,
     hints, code, field, reason, waits_for, times, state, submission_id, statement_id, line, quarantined_at)
-select q.record_id, $1, q.kind, q.place, q.body, q.subject, q.account_id, q.amount_minor, q.currency, q.hints::jsonb, q.code,
-    q.field, q.reason, q.waits_for, q.times, 'open', $2, q.statement_id, q.line, $3
+select q.record_id, $1, q.kind, q.place, q.body, q.subject, q.account_id, q.amount_minor, q.currency, q.hints::jsonb,
+    q.code, q.field, q.reason, q.waits_for, q.times, 'open', $2, q.statement_id, q.line, $3
 from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
             $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::text[], $19::jsonb[])
     with ordinality as q(record_id, kind, place, body, subject, account_id, amount_minor, currency, hints, code,

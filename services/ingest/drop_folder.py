@@ -1,0 +1,128 @@
+"""The drop folder: DROP_DIR/COMPANY/FILE is taken when it is complete, then moved to done/ or failed/ with its receipt.
+
+A file is complete when its size and time stood still between two looks; names that begin with `.` or end in `.part`,
+`.tmp` or `.filepart` are being written. Content decides what it is, and known content gets its first receipt.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.ingest import intake, receipts, upload
+from services.ingest.intake import Incoming
+from shared.errors import Rejected
+from shared.problems import Problem
+from shared.runtime.loops import forever
+
+if TYPE_CHECKING:
+    from shared.runtime.lifecycle import Runtime
+
+ACTOR = "feed:drop"
+UNFINISHED = (".part", ".tmp", ".filepart", ".receipt.json")
+FILES_PER_LOOK_MAX = 100
+LATER = frozenset({"submission_in_progress", "clock_not_started"})
+
+
+@dataclass(slots=True)
+class Watch:
+    """Size and time of files at the last look."""
+
+    seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def complete(self, folder: Path) -> list[Path]:
+        """Files that stood still since the last look, by company and name."""
+        now = {path: (stat.st_size, stat.st_mtime_ns) for path in waiting(folder) if (stat := _stat(path))}
+        found = [path for path, stamp in now.items() if self.seen.get(path) == stamp and stamp[0] > 0]
+        self.seen = now
+        return sorted(found)[:FILES_PER_LOOK_MAX]
+
+
+def waiting(folder: Path) -> list[Path]:
+    """Plain files directly in the companies' folders; links are left alone."""
+    if not folder.is_dir():
+        return []
+    companies = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    return [path for company in companies for path in company.iterdir() if _is_finished(path)]
+
+
+def _is_finished(path: Path) -> bool:
+    return (
+        path.is_file()
+        and not path.is_symlink()
+        and not path.name.startswith(".")
+        and not path.name.endswith(UNFINISHED)
+    )
+
+
+def _stat(path: Path):  # noqa: ANN202
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+async def look(runtime: "Runtime", watch: Watch) -> int:
+    """One look at the folder; returns the number of files taken or refused."""
+    folder = runtime.settings.drop_dir
+    files = await asyncio.to_thread(watch.complete, folder) if folder is not None else []
+    done = 0
+    for path in files:
+        done += await _take(runtime, path)
+    return done
+
+
+async def _take(runtime: "Runtime", path: Path) -> bool:
+    company = path.parent.name
+    try:
+        content = await _receipt(runtime, path, company)
+    except FileNotFoundError:
+        return False
+    except (Rejected, Problem) as refusal:
+        if refusal.code in LATER:
+            return False
+        message = getattr(refusal, "message", "") or refusal.detail
+        content, ok = json.dumps({"state": "rejected", "code": refusal.code, "reason": message}, indent=1), False
+    else:
+        content, ok = content.model_dump_json(indent=1), content.state != "rejected"
+    await asyncio.to_thread(_move, path, "done" if ok else "failed", content)
+    return True
+
+
+async def _receipt(runtime: "Runtime", path: Path, company: str):  # noqa: ANN202
+    stored = await upload.store_blocks(runtime, _blocks(path), "", path.name)
+    incoming = Incoming(company, ACTOR, "", stored.sha256, stored.size, "", path.name, lambda _: True)
+    taken = await intake.submit(runtime, incoming, "drop folder")
+    await intake.write_company(runtime, company)
+    return await receipts.receipt(runtime, [company], taken.submission_id, known=taken.known)
+
+
+async def _blocks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while block := await asyncio.to_thread(file.read, upload.BLOCK_BYTES):
+            yield block
+
+
+def _move(path: Path, outcome: str, receipt: str) -> None:
+    """The receipt first, so that a moved file always has one; a name that is there gets a number."""
+    folder = path.parent / outcome
+    folder.mkdir(exist_ok=True)
+    target, number = folder / path.name, 1
+    while target.exists():
+        number += 1
+        target = folder / f"{path.stem}.{number}{path.suffix}"
+    (folder / f"{target.name}.receipt.json").write_text(receipt, encoding="utf-8")
+    path.replace(target)
+
+
+async def run(runtime: "Runtime", stop: asyncio.Event) -> None:
+    """Loop of the role `worker`, where a drop folder is configured."""
+    if runtime.settings.drop_dir is None:
+        await stop.wait()
+        return
+    watch = Watch()
+    await forever(
+        runtime, "drop_folder", lambda: look(runtime, watch), until=stop, pause_s=runtime.settings.drop_every_s
+    )

@@ -1,0 +1,61 @@
+"""The drop folder: complete files only, moved with their receipts, known content told as such."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.ingest import drop_folder
+from tests.fixtures.ingest.files import CUSTOMERS
+from tests.store.ingest.conftest import COMPANY, Door, MakeDoor
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    (tmp_path / "drop" / COMPANY).mkdir(parents=True)
+    return tmp_path / "drop"
+
+
+async def open_door(make_door: MakeDoor, folder: Path) -> Door:
+    door = await make_door(drop_dir=folder)
+    await door.tick()
+    await door.configure()
+    return door
+
+
+async def test_a_file_that_stands_still_is_taken_and_moved_with_its_receipt(make_door: MakeDoor, folder: Path) -> None:
+    door, watch = await open_door(make_door, folder), drop_folder.Watch()
+    path = folder / COMPANY / "customers.csv"
+    path.write_bytes(CUSTOMERS[:40])
+    assert await drop_folder.look(door.runtime, watch) == 0
+    path.write_bytes(CUSTOMERS)
+    (folder / COMPANY / "more.csv.part").write_bytes(b"half")
+    assert await drop_folder.look(door.runtime, watch) == 0
+    assert await drop_folder.look(door.runtime, watch) == 1
+    receipt = json.loads((folder / COMPANY / "done" / "customers.csv.receipt.json").read_text())
+    assert receipt["counts"] == {"written": 2} and receipt["actor"] == "feed:drop"
+    assert (folder / COMPANY / "done" / "customers.csv").read_bytes() == CUSTOMERS
+    assert sorted(p.name for p in (folder / COMPANY).iterdir() if p.is_file()) == ["more.csv.part"]
+
+
+async def test_a_broken_file_goes_to_failed_with_the_line_and_the_same_file_again_is_known(
+    make_door: MakeDoor, folder: Path
+) -> None:
+    door, watch = await open_door(make_door, folder), drop_folder.Watch()
+    for name, content in (("a.csv", CUSTOMERS), ("b.csv", CUSTOMERS), ("c.csv", CUSTOMERS[:-30])):
+        (folder / COMPANY / name).write_bytes(content)
+    await drop_folder.look(door.runtime, watch)
+    assert await drop_folder.look(door.runtime, watch) == 3
+    second = json.loads((folder / COMPANY / "done" / "b.csv.receipt.json").read_text())
+    broken = json.loads((folder / COMPANY / "failed" / "c.csv.receipt.json").read_text())
+    assert second["known"] and broken["state"] == "rejected" and broken["place"] == "line 3"
+    assert len(await door.facts("account.registered")) == 2
+
+
+async def test_a_folder_of_an_unknown_company_is_refused(make_door: MakeDoor, folder: Path) -> None:
+    door, watch = await open_door(make_door, folder), drop_folder.Watch()
+    (folder / "acme").mkdir()
+    (folder / "acme" / "x.csv").write_bytes(CUSTOMERS)
+    await drop_folder.look(door.runtime, watch)
+    await drop_folder.look(door.runtime, watch)
+    assert json.loads((folder / "acme" / "failed" / "x.csv.receipt.json").read_text())["code"] == "company_unknown"

@@ -105,8 +105,9 @@ def _digest(scope: str) -> str:
 def _plain(value: KeyValue) -> tuple[str, Any]:
     if value is None or isinstance(value, bool | int | str):
         return "v", value
-    kinds: dict[type, str] = {datetime: "t", date: "d", UUID: "u"}
-    return kinds[type(value)], value.isoformat() if isinstance(value, date) else str(value)
+    if isinstance(value, UUID):  # asyncpg has a UUID type of its own below this one
+        return "u", str(value)
+    return "t" if isinstance(value, datetime) else "d", value.isoformat()
 
 
 _READ: dict[str, Callable[[Any], Any]] = {"t": datetime.fromisoformat, "d": date.fromisoformat, "u": UUID}

@@ -81,7 +81,7 @@ class MailDispatcher:
         self._owner = f"notifications-{settings.instance}"
         self._width = len(self._lanes)
         self._down = False
-        self._lost_at = float("-inf")
+        self._lost_at: float | None = None
         self._restarted = True
 
     @property
@@ -293,7 +293,7 @@ class MailDispatcher:
     async def _note_lost(self) -> None:
         """Notices whose sender died between its judgement and the answer: nobody knows whether they left."""
         clock = self._runtime.clock
-        if clock.monotonic() - self._lost_at < LOST_EVERY_S:
+        if self._lost_at is not None and clock.monotonic() - self._lost_at < LOST_EVERY_S:
             return
         now = clock.now()
         async with self._runtime.pool.acquire() as db:

@@ -233,11 +233,11 @@ async def test_another_replica_takes_a_lost_notice_only_after_its_lease(
         await world.dispatch()
     monkeypatch.undo()
     other = mail.MailDispatcher(world.runtime)
-    other._owner, other._lost_at = "notifications-7", float("-inf")
+    other._owner, other._lost_at = "notifications-7", None
     await other.step()
     assert await statuses(world) == ["sending"]
     await world.pool.execute("update notice set lease_until_at = now() - interval '1 second'")
-    other._lost_at = float("-inf")
+    other._lost_at = None
     await other.step()
     assert await statuses(world) == ["unknown"]
 

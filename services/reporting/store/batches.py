@@ -4,11 +4,13 @@ Statements per batch are constant: four to load, at most one per table to save.
 """
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 
-from services.reporting.projections.rows import PART_PLACES, PLACES, ItemNow, PaymentNow, Rows
+from services.reporting.projections.rows import PART_PLACES, PLACES, ItemNow, PaymentNow, Row, Rows
 from services.reporting.store.upserts import IN_ORDER
 
 Key = tuple[str, UUID]
@@ -61,10 +63,15 @@ def _places(row: asyncpg.Record) -> dict[tuple[str, str], int]:
     return {key: minor for key, minor in found.items() if minor}
 
 
+def _column(rows: list[Row], name: str, is_json: bool) -> list[Any]:
+    values = [row[name] for row in rows]
+    return [orjson.dumps(value, default=str).decode() for value in values] if is_json else values
+
+
 async def save_rows(db: asyncpg.Connection, rows: Rows) -> None:
     """Write every table that has rows, once."""
     for statement in IN_ORDER:
         found = rows.of(statement.source)
         if found:
-            columns = [[row[name] for row in found] for name in statement.columns]
+            columns = [_column(found, name, name in statement.json) for name in statement.columns]
             await db.execute(statement.sql, *columns)  # tidy: allow one statement per table, whatever the batch size

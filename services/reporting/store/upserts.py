@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """`source` names the rows of a batch; `columns` are the parameters in order, one array each."""
+    """`source` names the rows of a batch; `columns` are the parameters in order, one array each.
+
+    Those in `json` are given as JSON text: the driver would take a list inside an array for one more dimension.
+    """
 
     source: str
     columns: tuple[str, ...]
+    json: frozenset[str]
     sql: str
 
 
@@ -19,17 +23,18 @@ def _upsert(table: str, columns: str, *, keys: int, source: str = "", newer: str
     """`columns` is `name type, …`; the first `keys` are the primary key. `newer`: condition to replace a row."""
     pairs = [part.split() for part in columns.split(",")]
     names = [name for name, _ in pairs]
-    arrays = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(pairs, 1))
+    arrays = ", ".join(f"${n}::{'text' if kind == 'jsonb' else kind}[]" for n, (_, kind) in enumerate(pairs, 1))
+    values = ", ".join(f'"{name}"::jsonb' if kind == "jsonb" else f'"{name}"' for name, kind in pairs)
     quoted = [f'"{name}"' for name in names]
     listed = ", ".join(quoted)
     order = ", ".join(quoted[:keys])
     changes = ", ".join(f"{name} = excluded.{name}" for name in quoted[keys:])
     action = "do nothing" if once else f"do update set {changes}" + (f" where {newer}" if newer else "")
     sql = (
-        f"insert into {table} ({listed}) select {listed} from unnest({arrays}) as n({listed}) order by {order} "
+        f"insert into {table} ({listed}) select {values} from unnest({arrays}) as n({listed}) order by {order} "
         f"on conflict ({order}) {action}"
     )
-    return Upsert(source or table, tuple(names), sql)
+    return Upsert(source or table, tuple(names), frozenset(n for n, kind in pairs if kind == "jsonb"), sql)
 
 
 ACCOUNTS = _upsert(

@@ -1,0 +1,85 @@
+"""The close of a day: snapshot, and reconciliation with what the subledger vouched for."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from tests.store.reporting.world import World
+
+DUE = date(2026, 2, 20)
+
+
+def vouched(debit: int, **bank: int) -> dict[str, Any]:
+    return {
+        "items": {"EUR": {"debit_minor": debit, "credit_minor": 0}},
+        "bank_accounts": {"EUR-1": {"currency": "EUR", "opening_minor": 0} | {f"{k}_minor": v for k, v in bank.items()}},
+    }
+
+
+async def story(world: World) -> dict[str, Any]:
+    """Two invoices, one payment of 600 that leaves 100 unapplied; gives what the subledger would vouch for."""
+    await world.tell(world.account())
+    for number, amount in (("A", 1000), ("B", 500)):
+        await world.tell(world.invoice(number, amount, document_on=date(2026, 1, 21), due_on=DUE))
+        await world.tell(world.item(number, amount, due_on=DUE))
+    await world.tell(
+        world.received("P", 600),
+        world.item("B", 500, due_on=DUE, remaining=0),
+        world.cash(100),
+        world.state("P", 600, applied={"B": 500}, unapplied=100),
+    )
+    return vouched(1000, credits=600, applied=500, unapplied=100)
+
+
+async def test_a_day_that_agrees_has_no_differences(world: World) -> None:
+    await world.close(await story(world))
+    rows = await world.rows("select scope, figure, difference_minor from reconciliation")
+    assert len(rows) >= 8
+    assert {row["difference_minor"] for row in rows} == {0}
+    (day,) = await world.rows("select figures from day_snapshot")
+    figures = day["figures"]
+    assert figures["differences"] == 0
+    assert figures["aging"][0]["buckets"]["1-30"] == 1000
+    assert figures["aging"][0]["credits_minor"] == -100
+    assert figures["cash_in"] == [{"currency": "EUR", "bank_account": "EUR-1", "payments": 1, "minor": 600}]
+    assert figures["dso"]["simple"] == "54.0"  # (1000 - 100) / 1500 x 90
+
+
+async def test_a_difference_is_a_row_and_stays(world: World) -> None:
+    totals = await story(world)
+    totals["items"]["EUR"]["debit_minor"] += 1
+    await world.close(totals)
+    rows = await world.rows("select * from reconciliation where difference_minor <> 0")
+    assert [(r["scope"], r["figure"], r["expected_minor"], r["found_minor"]) for r in rows] == [
+        ("items", "debit_minor", 1001, 1000)
+    ]
+    (day,) = await world.rows("select figures from day_snapshot")
+    assert day["figures"]["differences"] == 1
+
+
+async def test_what_is_accounted_later_is_not_in_the_day(world: World) -> None:
+    totals = await story(world)
+    later = world.on + timedelta(days=1)
+    await world.tell(
+        world.received("Q", 1000, on=later),
+        world.item("A", 1000, due_on=DUE, remaining=0, accounted_on=later),
+        world.state("Q", 1000, applied={"A": 1000}, accounted_on=later),
+    )
+    await world.close(totals)
+    assert await world.rows("select 1 from reconciliation where difference_minor <> 0") == []
+
+
+async def test_a_day_closed_again_replaces_its_rows(world: World) -> None:
+    totals = await story(world)
+    day = world.on
+    await world.close(totals)
+    before = await world.rows("select * from reconciliation order by 1, 2, 3, 4, 5")
+    await world.close(totals, day=day)
+    assert await world.rows("select * from reconciliation order by 1, 2, 3, 4, 5") == before
+    assert len(await world.rows("select 1 from day_snapshot")) == 1
+
+
+async def test_without_totals_of_the_subledger_nothing_agrees(world: World) -> None:
+    await story(world)
+    await world.close(None)
+    rows = await world.rows("select difference_minor from reconciliation where scope = 'items'")
+    assert {row["difference_minor"] for row in rows} == {None}

@@ -103,7 +103,13 @@ item = _table(
     _day("accounted_on", nullable=False),
     _day("valued_on"),
     sa.Index("item_account", "company", "account_id", "due_on"),
-    sa.Index("item_open", "company", "due_on", "item_id", postgresql_where=sa.text("remaining_minor > 0")),
+    sa.Index(
+        "item_open",
+        "company",
+        "due_on",
+        "item_id",
+        postgresql_where=sa.text("remaining_minor > 0 or disputed_minor > 0"),
+    ),
 )
 
 item_posting = _table(

@@ -17,7 +17,7 @@ SALES_DAYS = 90
 OPEN_ITEMS = """
 with state as (
     select item_id, currency, side, due_on, remaining_minor, disputed_minor
-    from item where company = $1 and remaining_minor > 0
+    from item where company = $1 and (remaining_minor > 0 or disputed_minor > 0)
     union all
     select p.item_id, i.currency, i.side, i.due_on,
         case when p.accounted_on > $2 then -p.remaining_delta_minor else 0 end,

@@ -108,16 +108,12 @@ class LocalStack:
         assert self.info is not None and self._state is not None, "start() comes first"
         waiting = []
         for name, (module, arguments) in service_settings.outside_programs(self.info).items():
-            if not exists(module):
-                self.say(f"{name} is not there yet: {module} is missing")
-                continue
             port = self._state.ports[name]
             command = [sys.executable, "-m", module, "--port", str(port), *arguments]
             waiting.append((self._spawn(name, command, service_settings.of_process(self.environment)), port))
         for child, port in waiting:
             readiness.wait_listening(child, port)
-        if waiting:
-            self.say("up: " + ", ".join(f"{child.name} on {HOST}:{port}" for child, port in waiting))
+        self.say("up: " + ", ".join(f"{child.name} on {HOST}:{port}" for child, port in waiting))
 
     def child(self, name: str) -> Child:
         """The process of that name, as in `ingest-0` or `kafka`."""

@@ -5,7 +5,6 @@ after the summary, non-zero when the books do not reconcile.
 """
 
 import asyncio
-import importlib
 import os
 import shutil
 import signal
@@ -21,7 +20,6 @@ import typer
 
 from deploy.local import state, tools
 from deploy.local.errors import StackError
-from deploy.local.modules import exists
 from deploy.local.paths import REPOSITORY, cache_dir, local_dir
 from deploy.local.postgres import outside_home
 from deploy.local.processes import stop_all, wait_for
@@ -188,12 +186,10 @@ def _progress() -> Callable[[str], None]:
 
 
 def _feed(stack: "LocalStack", info: StackInfo) -> bool:
-    """Feeds the sample while watching the processes; False when the feed says that the books do not reconcile."""
-    if not exists("deploy.local.feed"):
-        stack.say("the sample feed is not there yet: deploy/local/feed.py is missing")
-        return True
-    run_feed = importlib.import_module("deploy.local.feed").run_feed
-    return asyncio.run(_watched(stack, run_feed(info))) is not False
+    """Feeds the sample while watching the processes; True only when the feed says that the books reconcile."""
+    from deploy.local.feed import run_feed
+
+    return asyncio.run(_watched(stack, run_feed(info))) is True
 
 
 async def _watched(stack: "LocalStack", feed: object) -> object:

@@ -1,14 +1,13 @@
-"""The whole log as events, read once from the beginning through the bus; for summaries, which decide nothing."""
+"""The whole log as events, read once from the beginning, without a group; for summaries, which decide nothing."""
 
-import os
 from dataclasses import dataclass
 
-from shared.bus.kafka import KafkaSource
-from shared.bus.port import Partition
-from shared.events.catalogue import READS
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.events.catalogue import PARTITIONS, READS
 from shared.events.codec import Event, decode
 
-FETCH_RECORDS, FETCH_TIMEOUT_S, EMPTY_FETCHES = 2_000, 0.3, 4
+FETCH_RECORDS, FETCH_TIMEOUT_MS = 2_000, 500
 
 
 @dataclass(frozen=True)
@@ -25,26 +24,30 @@ class Log:
 
 async def read_log(bootstrap: str) -> Log:
     """Every event of every topic up to the end of the log at this moment."""
-    group = f"summary-{os.getpid()}"
-    source = KafkaSource(bootstrap, group, READS["reporting"], f"{group}-0")
-
-    async def from_zero(partitions: list[Partition]) -> dict[Partition, int]:
-        return dict.fromkeys(partitions, 0)
-
-    await source.start(from_zero)
-    events, seen, records, empty = [], set(), 0, 0
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
     try:
-        while empty < EMPTY_FETCHES or not source.assigned() or sum(source.lag().values()):
-            fetched = await source.fetch(FETCH_RECORDS, FETCH_TIMEOUT_S)
-            empty = 0 if fetched else empty + 1
-            for lane in fetched.values():
-                records += len(lane)
-                for record in lane:
-                    key = (record.key or b"").decode()
-                    event = decode(record.partition.topic, key, record.headers, record.value)
-                    if event.envelope.id not in seen:
-                        seen.add(event.envelope.id)
-                        events.append(event)
+        lanes = [TopicPartition(topic, n) for topic in READS["reporting"] for n in range(PARTITIONS)]
+        consumer.assign(lanes)
+        ends = await consumer.end_offsets(lanes)
+        await consumer.seek_to_beginning(*lanes)
+        return await _read(consumer, {lane: end for lane, end in ends.items() if end})
     finally:
-        await source.stop()
-    return Log(events, records)
+        await consumer.stop()
+
+
+async def _read(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -> Log:
+    events: dict[TopicPartition, list[Event]] = {lane: [] for lane in left}
+    seen, records = set(), 0
+    while left:
+        fetched = await consumer.getmany(*left, timeout_ms=FETCH_TIMEOUT_MS, max_records=FETCH_RECORDS)
+        for lane, found in fetched.items():
+            records += len(found)
+            for record in found:
+                event = decode(lane.topic, (record.key or b"").decode(), list(record.headers), record.value)
+                if event.envelope.id not in seen:
+                    seen.add(event.envelope.id)
+                    events[lane].append(event)
+            if found and found[-1].offset + 1 >= left[lane]:
+                del left[lane]
+    return Log([event for lane in sorted(events) for event in events[lane]], records)

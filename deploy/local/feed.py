@@ -24,7 +24,7 @@ from deploy.local.state import StackInfo
 
 DAYS_DEFAULT, SEED_DEFAULT = 60, 1
 POLICIES = REPOSITORY / "deploy" / "policies"
-OPEN_AT, TICK_AT = "06:00", "09:05"
+OPEN_AT, MORNING_AT, AFTERNOON_AT = "06:00", "09:05", "16:05"
 FAMILIES = {"debit_memo": "debit_memo", "credit_memo": "credit_memo"}
 SAY_EVERY_DAYS = 10
 
@@ -100,10 +100,9 @@ async def feed_day(client: Client, company: dict[str, Any], book: Book, out: Pat
     for path in sorted(folder.iterdir()):
         if path.name != "actions.json":
             await feed_file(client, book, path)
-    tick = await _tick(client, day, TICK_AT, zone)
-    await client.until_tick("notifications", tick)
-    await client.until_tick("collections", tick)
+    await client.until_tick("collections", await _tick(client, day, MORNING_AT, zone))
     await actions.perform(client, book, json.loads((folder / "actions.json").read_text(encoding="utf-8")))
+    await client.until_tick("notifications", await _tick(client, day, AFTERNOON_AT, zone))
     await _close(client, book.company, day)
 
 

@@ -5,7 +5,7 @@ Wrong = it differs. A mistaken designation (the payer named somebody else's docu
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Truth:
-    """Truth of one payment as items: what it paid, what the payer named."""
+    """Truth of one payment: signed cash per item that it paid; what the payer named, per document, with its amount.
+
+    A designation names documents; which instalments of them are meant it does not say.
+    """
 
     ref: str
     paid: dict[UUID, int]
@@ -51,26 +54,33 @@ def place(payment: PaymentReceived) -> tuple[str, str, int]:
 def truths(company: str, payments: Iterable[dict[str, Any]], documents: Documents) -> dict[str, Truth]:
     """Truth per payment by its place: bank account, entry reference, number of the detail in the entry."""
 
-    def item(source_id: str, line: str = "001") -> UUID:
+    def document(source_id: str) -> UUID:
         system, family = documents[source_id]
-        return item_id(document_id(company, system, family, source_id), line)
+        return document_id(company, system, family, source_id)
 
     found = {}
     for payment in payments:
-        designation = payment["designation"]
-        named = None
-        if designation:
-            named = {
-                item(d["source_document_id"]): d["amount_minor"]
-                for d in designation["documents"]
-                if d["source_document_id"] in documents
-            }
         paid: dict[UUID, int] = defaultdict(int)
         for part in payment["paid"]:
-            paid[item(part["source_document_id"], part["line"])] += part["cash_minor"]
+            paid[item_id(document(part["source_document_id"]), part["line"])] += part["cash_minor"]
+        designation = payment["designation"]
+        named = _named(designation["documents"], documents, document) if designation else None
         key = place_key(payment["bank_account"], payment["entry_reference"], payment["detail_index"])
         found[key] = Truth(payment["ref"], dict(paid), named, bool(designation and designation["mistaken"]))
     return found
+
+
+def _named(
+    parts: list[dict[str, Any]], documents: Documents, document: Callable[[str], UUID]
+) -> dict[UUID, int | None]:
+    """Amount per named document; None when one of its mentions says none. Documents never fed count as unknown ids."""
+    named: dict[UUID, int | None] = {}
+    for part in parts:
+        source_id, amount = part["source_document_id"], part["amount_minor"]
+        identity = document(source_id) if source_id in documents else document_id("", "", "", source_id)
+        known = named.get(identity, 0)
+        named[identity] = None if amount is None or known is None else known + amount
+    return named
 
 
 def place_key(bank_account: str, entry_reference: str, detail: int) -> str:
@@ -119,23 +129,27 @@ def _fold(ending: Ending, data: Any) -> None:
         ending.state = data
 
 
-def judge(ending: Ending, truth: Truth | None, score: Score, worth: int) -> None:
+@dataclass(frozen=True)
+class Items:
+    """Of every open item of the log: its document, and whether it is a credit."""
+
+    document: dict[UUID, UUID]
+    credits: frozenset[UUID]
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "Items":
+        opened = [event.data for event in events if event.type == "item.opened"]
+        credits = frozenset(item.item_id for item in opened if item.side == "credit")
+        return cls({item.item_id: item.document_id for item in opened}, credits)
+
+
+def judge(ending: Ending, truth: Truth | None, items: Items, score: Score, worth: int) -> None:
     """Add one payment to the score; `worth` is its amount in base minor units."""
-    automatic = [a for a in ending.live.values() if a.automatic]
+    automatic = [applied for applied in ending.live.values() if applied.automatic]
     if truth is None:
         score.missing += 1
-    cash: dict[UUID, int] = defaultdict(int)
-    for applied in automatic:
-        score.rules[applied.rule] += 1
-        for part in applied.applications:
-            cash[part.item_id] += part.cash_minor
     if automatic and truth is not None:
-        outcome = "automatic right" if is_right(dict(cash), truth) else "automatic WRONG"
-        if truth.mistaken and truth.designated is not None and outcome == "automatic right":
-            outcome = "automatic as the payer named it, though by mistake"
-        if outcome == "automatic WRONG":
-            score.wrong.append(f"{truth.ref} {ending.received.payment_id} by {automatic[0].rule}")
-        score.add(outcome, worth)
+        _judge_automatic(automatic, truth, items, score, worth)
     elif ending.suggested and truth is not None:
         first = min(ending.suggested, key=lambda s: s.rank)
         right = {i.item_id for i in first.items} == set(truth.paid)
@@ -146,12 +160,44 @@ def judge(ending: Ending, truth: Truth | None, score: Score, worth: int) -> None
         score.add("of all: returned by the bank", worth)
 
 
-def is_right(cash: dict[UUID, int], truth: Truth) -> bool:
-    """Whether what was applied is what the payer named, else what was truly paid.
+def _judge_automatic(automatic: list[PaymentApplied], truth: Truth, items: Items, score: Score, worth: int) -> None:
+    cash: dict[UUID, int] = defaultdict(int)
+    for applied in automatic:
+        score.rules[applied.rule] += 1
+        for part in applied.applications:
+            cash[part.item_id] += -part.cash_minor if part.item_id in items.credits else part.cash_minor
+    if not is_right(dict(cash), truth, items):
+        score.wrong.append(f"{truth.ref} by {automatic[0].rule}")
+        score.add("automatic WRONG", worth)
+    elif truth.mistaken:
+        score.add("automatic right, as named, though by mistake", worth)
+    else:
+        score.add("automatic right", worth)
 
-    Against a designation: no item that was not named, and not more on an item than was named for it. Against the truth:
-    no item that was not paid, and not more than was paid on it; less is right when the rest stays with the account.
+
+def is_right(cash: dict[UUID, int], truth: Truth, items: Items) -> bool:
+    """Whether what was applied is what the payer named, else what was truly paid. Less is right: the rest then stays
+    with the account for a person.
+
+    Against a designation: no document that was not named, and on none more than was named for it, or, where no amount
+    was named, than was truly paid on it. Against the truth: no item that was not paid and not more than was paid on it.
     """
-    if truth.designated is not None:
-        return all(i in truth.designated and (truth.designated[i] is None or c <= truth.designated[i]) for i, c in cash.items())
-    return all(i in truth.paid and c <= truth.paid[i] for i, c in cash.items())
+    if truth.designated is None:
+        return all(item in truth.paid and abs(amount) <= abs(truth.paid[item]) for item, amount in cash.items())
+    applied, paid = _per_document(cash, items), _per_document(truth.paid, items)
+    for document, amount in applied.items():
+        if document not in truth.designated:
+            return False
+        named = truth.designated[document]
+        most = named if named is not None else paid.get(document)
+        if most is not None and abs(amount) > abs(most):
+            return False
+    return True
+
+
+def _per_document(cash: dict[UUID, int], items: Items) -> dict[UUID, int]:
+    found: dict[UUID, int] = defaultdict(int)
+    for item, amount in cash.items():
+        if item in items.document:
+            found[items.document[item]] += amount
+    return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.local.client import Client
 from deploy.local.event_log import Log, read_log
 from deploy.local.paths import REPOSITORY
-from deploy.local.scoring import Score, endings, judge, place, place_key, truths
+from deploy.local.scoring import Items, Score, endings, judge, place, place_key, truths
 
 if TYPE_CHECKING:
     from deploy.local.feed import Book, Timing
@@ -47,7 +47,7 @@ async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> boo
 
 def _share(score: Score) -> Decimal:
     payments = sum(n for name, n in score.count.items() if not name.startswith("of all"))
-    right = score.count["automatic right"] + score.count["automatic as the payer named it, though by mistake"]
+    right = sum(n for name, n in score.count.items() if name.startswith("automatic right"))
     return Decimal(right) / max(1, payments)
 
 
@@ -63,14 +63,14 @@ def _rates(log: Log, base: str) -> dict[str, Decimal]:
 
 def _payments(log: Log, truth: dict[str, Any], book: "Book", rates: dict[str, Decimal]) -> Score:
     known = truths(book.company, truth["payments"], book.documents)
-    score = Score()
+    score, items = Score(), Items.of(log.events)
     entries: Counter[tuple[str, str]] = Counter()
     for ending in sorted(endings(log.events).values(), key=lambda e: place(e.received)):
         payment = ending.received
         entry = (payment.bank_account, payment.references.bank)
         entries[entry] += 1
         worth = int(payment.amount_minor * rates[payment.currency])
-        judge(ending, known.get(place_key(*entry, entries[entry])), score, worth)
+        judge(ending, known.get(place_key(*entry, entries[entry])), items, score, worth)
     return score
 
 

@@ -102,7 +102,13 @@ def _is_booked(
 
 
 def _check_account(
-    company: str, account: str, statements: list[FileStatement], log: Log, ingest: Store, totals: Terms, findings: Findings
+    company: str,
+    account: str,
+    statements: list[FileStatement],
+    log: Log,
+    ingest: Store,
+    totals: Terms,
+    findings: Findings,
 ) -> None:
     expected: Counter[Line] = Counter()
     for cluster in clusters(_distinct(statements)):
@@ -191,7 +197,9 @@ def _refused(ingest: Store, company: str) -> Counter[tuple[int, str]]:
     return Counter(
         (row["amount_minor"], row["currency"])
         for row in ingest["quarantined"]
-        if row["company"] == company and row["kind"] == "bank_line" and row["state"] in ("open", "retrying", "discarded")
+        if row["company"] == company
+        and row["kind"] == "bank_line"
+        and row["state"] in ("open", "retrying", "discarded")
     )
 
 
@@ -201,7 +209,10 @@ def _check_unfiled(
     """Events of an account that is booked from statements, though no file has a statement of it."""
     for company, config in companies.items():
         for account in config["bank_accounts"]:
-            if account.get("booking_source", STATEMENT_SOURCE) != STATEMENT_SOURCE or (company, account["id"]) in booked:
+            if (
+                account.get("booking_source", STATEMENT_SOURCE) != STATEMENT_SOURCE
+                or (company, account["id"]) in booked
+            ):
                 continue
             events = bank_events(log, company, account["id"])
             findings.true(not events, "{} {}: {} events and no bank file", company, account["id"], len(events))
@@ -217,5 +228,8 @@ def _check_totals(totals: Terms, journal: Terms, companies: dict[str, Any], find
     for key in sorted(k for k in set(totals) | set(journal) if k[:2] in by_file):
         for side in ("credits", "debits"):
             findings.equal(
-                totals[key][side], journal[key][side], "{} {} {}: " + side + " in the bank files and in the journal", *key
+                totals[key][side],
+                journal[key][side],
+                "{} {} {}: " + side + " in the bank files and in the journal",
+                *key,
             )

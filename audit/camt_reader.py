@@ -82,7 +82,9 @@ def _statement(element: Any, file: str) -> FileStatement:
     own = [b for b in (opening, closing) if b is not None]
     currency = _first(element, "Acct/Ccy") or next((_amount(b)[1] for b in own), "")
     last = max((_booked(e) for e in _all(element, "Ntry")), default="")
-    to_on = (_day(closing) if closing is not None else "") or last or _first(element, "FrToDt/ToDtTm", "FrToDt/ToDt")[:10]
+    to_on = (
+        (_day(closing) if closing is not None else "") or last or _first(element, "FrToDt/ToDtTm", "FrToDt/ToDt")[:10]
+    )
     lines = [line for entry in _all(element, "Ntry") for line in _lines(entry, to_on)]
     return FileStatement(
         file=file,
@@ -90,7 +92,8 @@ def _statement(element: Any, file: str) -> FileStatement:
         number=_first(element, "ElctrncSeqNb", "LglSeqNb"),
         numbers=frozenset({_plain(_first(element, "Acct/Id/IBAN")), _plain(_first(element, "Acct/Id/Othr/Id"))} - {""}),
         currency=currency,
-        from_on=_first(element, "FrToDt/FrDtTm", "FrToDt/FrDt")[:10] or min((x.booked_on for x in lines), default=to_on),
+        from_on=_first(element, "FrToDt/FrDtTm", "FrToDt/FrDt")[:10]
+        or min((x.booked_on for x in lines), default=to_on),
         to_on=to_on,
         opening_minor=_signed(opening, currency),
         closing_minor=_signed(closing, currency),

@@ -1,7 +1,7 @@
 """The money equation per company, bank account and currency: from the journal, from the log, and line by line.
 
-opening + credits - debits = applied + on account + unapplied + unidentified + refunds payable + non-AR + transferred out
-- transferred in + small gains - bank charges - debits not yet explained. Opening is 0: the subledger counts lines posted.
+opening + credits - debits = applied + on account + unapplied + unidentified + refunds payable + non-AR + transferred
+out - transferred in + small gains - bank charges - debits not yet explained. Opening is 0: the lines posted count.
 """
 
 from collections import Counter, defaultdict
@@ -111,7 +111,9 @@ def check_log_equation(log: Log, findings: Findings) -> None:
             continue
         for name in ("amount_minor", "currency", "bank_account"):
             findings.equal(event.data[name], state.data[name], "payment {}: {} in the ledger", payment_id, name)
-        findings.equal(state.data["amount_minor"], split_sum(state), "payment {}: sum of its split in the log", payment_id)
+        findings.equal(
+            state.data["amount_minor"], split_sum(state), "payment {}: sum of its split in the log", payment_id
+        )
         left[place(event)]["credits"] += event.data["amount_minor"]
         left[place(event)]["split"] += split_sum(state)
     for key, term in left.items():
@@ -152,10 +154,16 @@ def check_bank_lines_in_journal(store: Store, log: Log, found: Terms, findings: 
         if not signed:
             continue
         told = {place(event): signed}
-        findings.equal(told, dict(booked.pop(event.id, {})), "{} {}: lines of the bank in the journal", event.type, event.id)
+        findings.equal(
+            told, dict(booked.pop(event.id, {})), "{} {}: lines of the bank in the journal", event.type, event.id
+        )
         totals[place(event)]["credits" if signed > 0 else "debits"] += abs(signed)
     for cause, amounts in booked.items():
-        findings.true(False, "entries caused by {} book {} at the bank, no bank line says so", cause or "nothing", dict(amounts))
+        findings.true(
+            False, "entries caused by {} book {} at the bank, no bank line says so", cause or "nothing", dict(amounts)
+        )
     for key in sorted(set(totals) | set(found)):
         for side in ("credits", "debits"):
-            findings.equal(totals[key][side], found[key][side], "{} {} {}: " + side + " in the log and in the journal", *key)
+            findings.equal(
+                totals[key][side], found[key][side], "{} {} {}: " + side + " in the log and in the journal", *key
+            )

@@ -71,9 +71,7 @@ def _check_entry(posting: Row, lines: list[Row], findings: Findings) -> None:
         findings.true("ERP_CONTROL" not in ledgers, "{} touches ERP_CONTROL, which only documents may", name)
 
 
-def _check_reversal(
-    posting: Row, postings: dict[str, Row], lines: dict[str, list[Row]], findings: Findings
-) -> None:
+def _check_reversal(posting: Row, postings: dict[str, Row], lines: dict[str, list[Row]], findings: Findings) -> None:
     reversed_id, kind = posting["reverses_posting_id"], kind_of(posting)
     if reversed_id is None:
         findings.true(
@@ -103,7 +101,7 @@ def _sums(lines: list[Row], sign: int) -> dict[tuple, int]:
 
 
 def _check_base(store: Store, postings: dict[str, Row], findings: Findings) -> None:
-    """Base amounts follow from the rate of the item, the payment or the entry; the same currency has the same amount."""
+    """Base amounts follow from the rate of the item, the payment or the entry; the same currency has one amount."""
     rates = {row["item_id"]: row["rate"] for row in store["items"]}
     paid = {row["payment_id"]: row["rate"] for row in store["receipts"]}
     for line in store["lines"]:
@@ -164,9 +162,7 @@ def _check_application(row: Row, postings: dict[str, Row], findings: Findings) -
     if row["reversed_by"]:
         by = postings.get(row["reversed_by"])
         if findings.true(by, "{}: the entry {} that reversed it is not there", name, row["reversed_by"]):
-            findings.true(
-                kind_of(by) in ("UNAPPLICATION", "RETURN"), "{} was reversed by a {} entry", name, by["kind"]
-            )
+            findings.true(kind_of(by) in ("UNAPPLICATION", "RETURN"), "{} was reversed by a {} entry", name, by["kind"])
 
 
 def _check_credit_uses(store: Store, lines: dict[str, list[Row]], postings: dict[str, Row], findings: Findings) -> None:

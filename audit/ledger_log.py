@@ -58,7 +58,10 @@ def check_ledger_log(log: Log, findings: Findings) -> None:
         findings.equal(list(range(1, len(versions) + 1)), sorted(versions), "{}: versions", name)
         for event in versions.values():
             _check_state(event, findings)
-        kinds = {key for key in ((e.data["account_id"], e.data["currency"], e.data["original_minor"]) for e in versions.values())}
+        kinds = {
+            key
+            for key in ((e.data["account_id"], e.data["currency"], e.data["original_minor"]) for e in versions.values())
+        }
         findings.equal(1, len(kinds), "{}: account, currency and original stay", name)
     payments: dict[str, list[int]] = defaultdict(list)
     for event in log.starting("payment."):

@@ -165,7 +165,9 @@ async def _read_all(consumer: AIOKafkaConsumer) -> Log:
         fetched = await consumer.getmany(timeout_ms=FETCH_TIMEOUT_MS, max_records=FETCH_RECORDS)
         empty = 0 if fetched else empty + 1
         if empty > EMPTY_FETCHES_MAX:
-            raise LogUnreadable(f"no record came for {EMPTY_FETCHES_MAX * FETCH_TIMEOUT_MS // 1000} s; is the broker up?")
+            raise LogUnreadable(
+                f"no record came for {EMPTY_FETCHES_MAX * FETCH_TIMEOUT_MS // 1000} s; is the broker up?"
+            )
         for place, records in fetched.items():
             found[place] += [
                 decode(place.topic, place.partition, r.offset, r.key, r.headers, r.value)

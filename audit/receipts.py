@@ -1,4 +1,4 @@
-"""Payments in the books: their parts sum to the amount, each part is what the journal says, nothing is applied twice."""
+"""Payments in the books: the parts sum to the amount, each part is what the journal says, nothing is applied twice."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -103,7 +103,9 @@ def _check_receipt(
             *own,
         )  # fmt: skip
     told = {part["account_id"] for part in parts}
-    stray = {a for a, amount in found.applied.items() if amount} | {a for (a, _), amount in found.parts.items() if amount}
+    stray = {a for a, amount in found.applied.items() if amount} | {
+        a for (a, _), amount in found.parts.items() if amount
+    }
     findings.true(stray <= told, "{}: the journal has cash of it on accounts {}", name, sorted(stray - told))
 
 

@@ -115,6 +115,7 @@ class Books:
         self.refunds: dict[UUID, Refund] = {}
         self.disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = {}
         self.amount_items: dict[tuple[str, str, int], list[Item]] = {}
+        self.tokens_of: dict[str, list[str]] = {}
         self.lookalikes: dict[tuple[str, str, int], list[ReceiptView]] = {}
         self.written = Written()
         self.told: list[Told] = []

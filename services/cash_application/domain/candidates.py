@@ -136,26 +136,26 @@ def clear_group(books: Books, group_id: str) -> None:
 
 def clear_announcements(books: Books, receipt: Receipt) -> None:
     """The booking closes the announcement: the same id, the same reference, or the same payer and amount."""
-    for group_id in announcement_groups(receipt.company, receipt.view, receipt.payment_id):
-        clear_group(books, group_id)
+    if books.candidates:
+        for group_id in announcement_groups(receipt.view):
+            clear_group(books, group_id)
 
 
-def announcement_groups(company: str, view: PaymentView, payment_id: UUID) -> list[str]:
+def announcement_groups(view: PaymentView) -> list[str]:
     """Group ids under which the announcement of this payment may stand, the surest first."""
-    groups = [f"announced/{payment_id}"]
+    groups = []
     for mark, text in (("e", view.end_to_end), ("a", view.payer_account), ("n", view.payer_name)):
         if text and text.upper() != "NOTPROVIDED":
-            key = derive("announced", company, mark, "".join(text.split()).upper(), view.currency, view.amount_minor)
-            groups.append(f"announced/{key}")
-    return groups
+            plain = "".join(text.split()).upper()
+            groups.append(f"announced/{mark}/{plain}/{view.currency}/{view.amount_minor}")
+    return [*groups, f"announced/{view.payment_id}"]
 
 
 def announce(books: Books, fact: PaymentAnnounced, view: PaymentView, candidates: Candidates, policy: Policy) -> None:
     """Cash seen before it is booked never posts; it counts as candidate cash until the booking closes it."""
     if fact.payment_id in books.receipts:
         return
-    groups = announcement_groups(fact.company, view, fact.payment_id)
-    group_id = groups[1] if len(groups) > 1 else groups[0]
+    group_id = announcement_groups(view)[0]
     _raise_from_match(books, fact.payment_id, group_id, view, candidates, policy, "announced", fact.payment_id)
 
 

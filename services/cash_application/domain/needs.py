@@ -20,13 +20,14 @@ Id = tuple[str, UUID]
 
 @dataclass(slots=True)
 class Needs:
-    """`owners`: accounts of the events themselves (a row is made for one that is new). `views`: payments to match.
-    `touched`: payments whose applications are needed. `cancelled`: documents whose applications are needed."""
+    """`owners`: accounts of the events themselves (a row is made for one that is new). `views`, `tokens_of`: payments
+    to match, by payment id. `touched`: payments whose applications are needed; `cancelled`: documents likewise."""
 
     on: date
     owners: set[Key] = field(default_factory=set)
     named: set[Key] = field(default_factory=set)
-    views: list[PaymentView] = field(default_factory=list)
+    views: dict[str, PaymentView] = field(default_factory=dict)
+    tokens_of: dict[str, list[str]] = field(default_factory=dict)
     payments: set[Id] = field(default_factory=set)
     touched: set[Id] = field(default_factory=set)
     receipt_keys: set[Key] = field(default_factory=set)
@@ -44,7 +45,7 @@ class Needs:
 
     def tokens(self) -> set[Key]:
         """(company, key) of everything that is to be matched."""
-        return {(view.company, token) for view in self.views for token in tokens(view)}
+        return {(self.views[name].company, token) for name, found in self.tokens_of.items() for token in found}
 
 
 def needs_of(facts: Iterable[tuple[str, date, Any]]) -> Needs:
@@ -61,7 +62,8 @@ def needs_of(facts: Iterable[tuple[str, date, Any]]) -> Needs:
 def see(needs: Needs, view: PaymentView) -> None:
     """A payment is to be matched."""
     if view.open_minor > 0:
-        needs.views.append(view)
+        needs.views[view.payment_id] = view
+        needs.tokens_of[view.payment_id] = tokens(view)
 
 
 def _account(needs: Needs, company: str, on: date, fact: Any) -> None:
@@ -91,7 +93,7 @@ def _received(needs: Needs, company: str, on: date, fact: payments.PaymentReceiv
     see(needs, view)
     needs.payments.add((company, fact.payment_id))
     needs.origins.add((company, fact.payment_id))
-    needs.groups.update((company, group) for group in announcement_groups(company, view, fact.payment_id))
+    needs.groups.update((company, group) for group in announcement_groups(view))
     needs.debit_keys.update((company, key) for key in receipt_keys(fact.references))
 
 

@@ -124,7 +124,7 @@ def gather(books: Books, view: PaymentView) -> Candidates:
     items: dict[UUID, object] = {}
     accounts: dict[str, object] = {}
     payers: set[str] = set()
-    for token in tokens(view):
+    for token in books.tokens_of.get(view.payment_id) or tokens(view):
         key = (company, token)
         for item_id in books.item_ids_by_key.get(key, ()):
             item = books.items.get(item_id)

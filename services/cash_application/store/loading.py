@@ -45,6 +45,7 @@ class Found:
 async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -> tuple[Books, str]:
     """The books for a batch and the database snapshot on which it is decided. Raises Transient to be tried again."""
     books = Books(exchange)
+    books.tokens_of = needs.tokens_of
     found = Found(lock=set(needs.owners) | set(needs.named), payments=set(needs.payments) | set(needs.touched))
     await _waits(db, books, needs)
     await _waiting_receipts(db, needs, found)
@@ -52,7 +53,7 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
     await _concerned(db, needs, found)
     await _lock(db, books, needs, found)
     snapshot = await db.fetchval(sql.SNAPSHOT)
-    await _parked(db, books)
+    await _parked(db, books, needs)
     await _items(db, books, needs, found)
     await _applications(db, books, needs, found)
     await _receipts(db, books, needs, found)
@@ -64,8 +65,8 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
 
 
 def _pairs(ids: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
-    ordered = sorted(ids, key=lambda pair: (pair[0], str(pair[1])))
-    return [company for company, _ in ordered], [thing for _, thing in ordered]
+    listed = list(ids)
+    return [company for company, _ in listed], [thing for _, thing in listed]
 
 
 async def _waits(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
@@ -170,8 +171,8 @@ async def _lock(db: asyncpg.Connection, books: Books, needs: Needs, found: Found
             books.accounts[key].pays_for = tuple(sorted(targets))
 
 
-async def _parked(db: asyncpg.Connection, books: Books) -> None:
-    if books.accounts:
+async def _parked(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    if books.accounts or needs.views:
         keys = [key_of(company, account_id) for company, account_id in books.accounts]
         rows = await db.fetch(sql.PARKED, keys)
         for row in rows:
@@ -185,7 +186,7 @@ async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Foun
         for row in rows:
             if row["item_id"] not in books.items:
                 books.hold_item(mapping.item_of(row))
-    wanted = sorted({(view.company, view.currency, view.open_minor) for view in needs.views})
+    wanted = sorted({(view.company, view.currency, view.open_minor) for view in needs.views.values()})
     if wanted:
         columns = [list(column) for column in zip(*wanted, strict=True)]
         rows = await db.fetch(sql.AMOUNT_ITEMS, *columns, needs.on, AMOUNT_ITEMS_MAX)
@@ -298,7 +299,7 @@ async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, foun
 async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     """Receipts of the same amount a few days around: a second payment of the same thing must be seen."""
     wanted: dict[tuple[str, str, int], list[date]] = {}
-    for view in needs.views:
+    for view in needs.views.values():
         wanted.setdefault((view.company, view.currency, view.amount_minor), []).append(view.valued_on)
     if not wanted:
         return

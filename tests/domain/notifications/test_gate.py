@@ -165,6 +165,10 @@ class TestCovers:
         state = known(covers=(dispute(item_id(1), 60_000),))
         assert type(outcome(asked(noted(disputed=60_000)), state)) is Pass
 
+    def test_a_dispute_that_ended_since_does_not_make_the_notice_larger(self) -> None:
+        passed = outcome(asked(noted(disputed=60_000)))
+        assert (type(passed), passed.items[0].disputed_minor) == (Pass, 60_000)
+
     def test_a_credit_covers_the_items_that_it_could_pay(self) -> None:
         state = known(open_item(1), open_item(2, 300_000), credits_minor={"EUR": 100_000})
         smaller = outcome(asked(noted(1), noted(2, 300_000)), state)

@@ -124,12 +124,12 @@ def _check_account(
         while missing > 0 and refused[abs(line[2]), line[1]]:
             refused[abs(line[2]), line[1]] -= 1
             missing -= 1
-        if missing > 0:
-            findings.true(False, "{}: {} of {} in the bank files, {} in the log", _named(company, line), "line missing",
-                          expected[line], found[line])  # fmt: skip
-        elif missing < 0:
-            findings.true(False, "{}: {} of {} in the bank files, {} in the log", _named(company, line), "line too many",
-                          expected[line], found[line])  # fmt: skip
+        if missing:
+            what = "line missing" if missing > 0 else "line too many"
+            findings.true(
+                False, "{}: {}, {} in the bank files, {} in the log", _named(company, line), what, expected[line],
+                found[line],
+            )  # fmt: skip
 
 
 def _named(company: str, line: Line) -> str:

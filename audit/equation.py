@@ -106,7 +106,7 @@ def check_log_equation(log: Log, findings: Findings) -> None:
     left: Terms = defaultdict(Counter)
     for payment_id, event in received.items():
         state = states.get(payment_id)
-        if not findings.true(state, "payment {} of {} was booked by the bank, the ledger says nothing of it", payment_id,
+        if not findings.true(state, "payment {} of {} was booked by the bank, the ledger is silent", payment_id,
                              event.data["amount_minor"]):  # fmt: skip
             continue
         for name in ("amount_minor", "currency", "bank_account"):

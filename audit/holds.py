@@ -156,8 +156,8 @@ def _check_access_system(
         before = newest.get(hold_id)
         if before is not None:
             findings.true(
-                version > before["version"], "hold {}: version {} ({}) came to the access system after {} ({})", hold_id,
-                version, order["state"], before["version"], before["state"],
+                version > before["version"], "hold {}: version {} ({}) came to the access system after {} ({})",
+                hold_id, version, order["state"], before["version"], before["state"],
             )  # fmt: skip
         newest[hold_id] = order if before is None or version > before["version"] else before
         told = {e.data["version"]: STATES.get(e.type) for e in by_hold.get(hold_id, ())}

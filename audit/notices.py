@@ -82,13 +82,9 @@ class Judge:
                 if stated["item_id"] in named or (not named and stated["currency"] == data.get("currency")):
                     yield f"item {stated['number']} stands under {kind} {data[kind + '_id']}"
             disputed = sum(_disputed(c, stated["item_id"], decided_at) for c in self.known.disputes.get(account, ()))
-            if disputed and stated["remaining_minor"] - stated.get("disputed_minor", 0) > self._undisputed(
-                stated, disputed
-            ):
-                yield f"item {stated['number']}: {disputed} of it is disputed, {stated.get('disputed_minor', 0)} was left out"
-
-    def _undisputed(self, stated: dict, disputed: int) -> int:
-        return max(0, stated["remaining_minor"] - disputed)
+            left_out = stated.get("disputed_minor", 0)
+            if disputed and stated["remaining_minor"] - left_out > max(0, stated["remaining_minor"] - disputed):
+                yield f"item {stated['number']}: {disputed} of it is disputed, {left_out} was left out"
 
     def _credits(self, notice: Event) -> Iterator[str]:
         """Open credit items and cash of the account on no item that would pay an item as a whole."""
@@ -106,8 +102,9 @@ class Judge:
             states = cash.window(decided_at) if cash else []
             own = min((e.data["unapplied_minor"] + e.data["on_account_minor"] for e in states), default=0)
             claim = stated["remaining_minor"] - stated.get("disputed_minor", 0)
-            if 0 < claim <= credit.get(currency, 0) + own:
-                yield f"item {stated['number']} claims {claim}, the account has credit of {credit.get(currency, 0) + own}"
+            available = credit.get(currency, 0) + own
+            if 0 < claim <= available:
+                yield f"item {stated['number']} claims {claim}, the account has credit of {available}"
 
     def _contact(self, notice: Event, on: date) -> Iterator[str]:
         """The account or the contact must not be written to."""
@@ -152,7 +149,8 @@ def judge_notices(log: Log, findings: Findings) -> tuple[int, int]:
     for notice in log.of("notice.sending"):
         judged += 1
         against = judge.against(notice)
-        sent = f"notice {notice.data['notice_id']} of {notice.company} {notice.data['account_id']} at {notice.data['decided_at']}"
+        data = notice.data
+        sent = f"notice {data['notice_id']} of {notice.company} {data['account_id']} at {data['decided_at']}"
         wrongful += bool(against)
         findings.true(not against, "WRONGFUL {}: {}", sent, "; ".join(against[:6]))
     findings.figures["notices_judged"], findings.figures["wrongful_notices"] = judged, wrongful

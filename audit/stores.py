@@ -122,14 +122,19 @@ async def read_store(service: str, dsn: str) -> Store:
     )
     try:
         async with db.transaction(isolation="repeatable_read", readonly=True):
-            store = Store(service)
-            for name, query in QUERIES[service].items():
-                store.tables[name] = [plain(row) for row in await db.fetch(query)]
-            store.unsent = [dict(row) for row in await db.fetch(OUTBOX)]
-            store.parked = [dict(row) for row in await db.fetch(PARKED)]
-            return store
+            return await load(db, service)
     finally:
         await db.close()
+
+
+async def load(db: asyncpg.Connection, service: str) -> Store:
+    """Everything of a store, in the open transaction of `db`."""
+    store = Store(service)
+    for name, query in QUERIES[service].items():
+        store.tables[name] = [plain(row) for row in await db.fetch(query)]
+    store.unsent = [dict(row) for row in await db.fetch(OUTBOX)]
+    store.parked = [dict(row) for row in await db.fetch(PARKED)]
+    return store
 
 
 def plain(row: Mapping[str, Any]) -> Row:

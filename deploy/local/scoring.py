@@ -35,9 +35,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Truth:
-    """Truth of one payment: signed cash per item that it paid; what the payer named, per document, with its amount.
+    """Truth of one payment: signed relief per item that it paid; what the payer named, per document, with its amount.
 
-    A designation names documents; which instalments of them are meant it does not say.
+    Relief is cash with earned discount and with the fee that a bank kept: on which of several documents the fee falls
+    nobody says. A designation names documents; which instalments of them are meant it does not say.
     """
 
     ref: str
@@ -62,7 +63,8 @@ def truths(company: str, payments: Iterable[dict[str, Any]], documents: Document
     for payment in payments:
         paid: dict[UUID, int] = defaultdict(int)
         for part in payment["paid"]:
-            paid[item_id(document(part["source_document_id"]), part["line"])] += part["cash_minor"]
+            relief = part["cash_minor"] + part["discount_minor"] + part["fee_minor"]
+            paid[item_id(document(part["source_document_id"]), part["line"])] += relief
         designation = payment["designation"]
         named = _named(designation["documents"], documents, document) if designation else None
         key = place_key(payment["bank_account"], payment["entry_reference"], payment["detail_index"])
@@ -165,7 +167,8 @@ def _judge_automatic(automatic: list[PaymentApplied], truth: Truth, items: Items
     for applied in automatic:
         score.rules[applied.rule] += 1
         for part in applied.applications:
-            cash[part.item_id] += -part.cash_minor if part.item_id in items.credits else part.cash_minor
+            relief = part.cash_minor + part.discount_minor + part.bank_charge_minor
+            cash[part.item_id] += -relief if part.item_id in items.credits else relief
     if not is_right(dict(cash), truth, items):
         score.wrong.append(f"{truth.ref} by {automatic[0].rule}")
         score.add("automatic WRONG", worth)
@@ -179,8 +182,8 @@ def is_right(cash: dict[UUID, int], truth: Truth, items: Items) -> bool:
     """Whether what was applied is what the payer named, else what was truly paid. Less is right: the rest then stays
     with the account for a person.
 
-    Against a designation: no document that was not named, and on none more than was named for it, or, where no amount
-    was named, than was truly paid on it. Against the truth: no item that was not paid and not more than was paid on it.
+    Against a designation: no document that was not named, and on none more than was named for it or truly paid on it.
+    Against the truth: no item that was not paid and not more than was paid on it.
     """
     if truth.designated is None:
         return all(item in truth.paid and abs(amount) <= abs(truth.paid[item]) for item, amount in cash.items())
@@ -189,8 +192,8 @@ def is_right(cash: dict[UUID, int], truth: Truth, items: Items) -> bool:
         if document not in truth.designated:
             return False
         named = truth.designated[document]
-        most = named if named is not None else paid.get(document)
-        if most is not None and abs(amount) > abs(most):
+        most = max(abs(named or 0), abs(paid.get(document, 0)))
+        if most and abs(amount) > most:
             return False
     return True
 

@@ -20,7 +20,7 @@ _OWN: dict[str, Callable[[StackInfo], dict[str, str]]] = {
     "notifications": lambda info: {
         "RECOUP_SMTP_HOST": info.smtp_host,
         "RECOUP_SMTP_PORT": str(info.smtp_port),
-        "RECOUP_ACCESS_SYSTEM_URL": info.access_system_url,
+        "RECOUP_ACCESS_SYSTEM_URL": f"{info.access_system_url}/holds",
         "RECOUP_WEBHOOK_SECRETS_FILE": str(secrets.webhooks_file(info.secrets_dir)),
     },
     "reporting": lambda info: {"RECOUP_READER_DSN": info.databases["reporting"].reader_dsn},

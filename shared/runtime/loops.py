@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 FETCH_TIMEOUT_S = 0.2
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 CONFIGURATION_WAIT_S = 0.2
-RELAY_BUSY_S, RELAY_IDLE_S = 0.005, 0.1
-TIMERS_IDLE_S = 0.1
+RELAY_IDLE_S = 0.25
+TIMERS_IDLE_S = 0.5
 GAUGES_EVERY_S = 5.0
 
 
@@ -73,9 +73,11 @@ async def consume_once(runtime: "Runtime", source: Source, timeout_s: float = FE
 
 async def timers_once(runtime: "Runtime") -> int:
     """Fire what is due: one part of a closed day first, then ordinary timers, then markers that are ready."""
-    done = await day_part_once(runtime)
-    done += await due_once(runtime)
-    while await markers.forward_once(runtime.pool, runtime.service, runtime.handler):
+    async with runtime.pool.acquire() as db:
+        part, due, marker = await db.fetchrow(sql.ANYTHING_TO_DO, runtime.clock.now())
+    done = await day_part_once(runtime) if part else 0
+    done += await due_once(runtime) if due else 0
+    while (marker or done) and await markers.forward_once(runtime.pool, runtime.service, runtime.handler):
         runtime.relay_wanted.set()
         done += 1
     return done

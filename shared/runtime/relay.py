@@ -18,7 +18,14 @@ async def relay_once(pool: asyncpg.Pool, sink: Sink, limit: int = CYCLE_ROWS) ->
 
     Returns 0 also when another relay holds the lock. Raises Transient when the bus does not acknowledge.
     """
-    async with pool.acquire() as db, db.transaction():
+    async with pool.acquire() as db:
+        if not await db.fetchval(sql.OUTBOX_WAITS):
+            return 0
+        return await _cycle(db, sink, limit)
+
+
+async def _cycle(db: asyncpg.Connection, sink: Sink, limit: int) -> int:
+    async with db.transaction():
         if not await db.fetchval(sql.TRY_RELAY):
             return 0
         rows = _one_cycle(await db.fetch(sql.TAKE_OUTBOX, limit))
@@ -27,7 +34,7 @@ async def relay_once(pool: asyncpg.Pool, sink: Sink, limit: int = CYCLE_ROWS) ->
         await sink.send([_outgoing(row) for row in rows])
         await failpoints.hit("relay.sent")
         await db.execute(sql.DROP_OUTBOX, [row["id"] for row in rows])
-    return len(rows)
+        return len(rows)
 
 
 def _one_cycle(rows: list[asyncpg.Record]) -> list[asyncpg.Record]:

@@ -81,6 +81,7 @@ select topic, partition, key, headers, value, marker_id, event_id from unnest(
 order by at
 """
 
+OUTBOX_WAITS = "select exists (select from outbox)"
 TAKE_OUTBOX = """
 select id, topic, partition, key, headers, value, marker_id from outbox order by id limit $1
 """
@@ -107,6 +108,13 @@ with due as (
     order by due_at, kind, key limit $3 for update skip locked)
 delete from timer t using due where t.kind = due.kind and t.key = due.key
 returning t.kind, t.key, t.company, t.clock, t.due_at, t.payload, t.envelope, t.attempts
+"""
+ANYTHING_TO_DO = """
+select exists (select from timer where kind = 'day.part'),
+       exists (select from timer where kind <> 'day.part' and clock = 'wall' and due_at <= $1)
+       or exists (select from timer t, business_clock b where t.kind <> 'day.part' and t.clock = 'business'
+                  and t.due_at <= b.at),
+       coalesce((select state = 'ready' from marker where state <> 'written' order by number limit 1), false)
 """
 CLAIM_DAY_PART = """
 with due as (

@@ -126,6 +126,7 @@ def _marker_tables(metadata: sa.MetaData) -> None:
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.CheckConstraint('"left" >= 0 and work_left >= 0', name="marker_left"),
         sa.CheckConstraint("state in ('counting', 'working', 'ready', 'written')", name="marker_state"),
+        sa.Index("marker_unwritten", "number", postgresql_where=sa.text("state <> 'written'")),
     )
     sa.Table(
         "business_clock",

@@ -98,6 +98,21 @@ def by_rule(
     return [fact_of(activity)]
 
 
+def done_by_rule(case: Case, cause: str) -> None:
+    """The step of an activity that a rule logged for `cause` is over; nothing if there is none."""
+    found = case.activities.get(derive("activity", case.company, case.account_id, cause))
+    if found is not None and not found.followed:
+        case.put(replace(found, followed=True))
+
+
+def end_settled(case: Case) -> None:
+    """Steps of rules about items end when none of their items is open any more."""
+    still_open = {str(item.item_id) for item in case.items.values() if item.remaining_minor > 0}
+    for step in case.open_steps():
+        if step.by == BY_RULE and step.items and not still_open & set(step.items):
+            case.put(replace(step, followed=True))
+
+
 def fact_of(activity: Activity) -> ActivityLogged:
     return ActivityLogged(
         company=activity.company,

@@ -6,7 +6,7 @@ Invariant: it reads only the case and the rules of the day; running it twice on 
 from datetime import date, datetime
 
 from services.collections.domain import dunning, escalation, holds, promises, worklist
-from services.collections.domain.activities import by_rule
+from services.collections.domain.activities import by_rule, done_by_rule, end_settled
 from services.collections.domain.calendar import next_business_day
 from services.collections.domain.case import Case
 from services.collections.domain.rules import Rules
@@ -19,10 +19,12 @@ def close(case: Case, rules: Rules, at: datetime, complete_through_on: date | No
     facts: list[Fact] = list(promises.judge(case, rules.on, complete_through_on))
     facts += holds.end_if_due(case, rules)
     facts += holds.renew(case, rules, at)
+    facts += holds.order_again(case, rules, at)
     if proposed := holds.propose(case, rules, at):
         facts += proposed[1]
     facts += _notice(case, rules, at)
     facts += escalation.by_ladder(case, rules, at)
+    end_settled(case)
     _list(case, rules)
     return facts
 
@@ -33,6 +35,8 @@ def _notice(case: Case, rules: Rules, at: datetime) -> list[Fact]:
         if decided.notice_id in case.notices:
             return []
         case.put(dunning.row_of(decided))
+        for step in rules.dunning.levels if rules.dunning else ():
+            done_by_rule(case, f"no_contact/{step.level}")
         return [decided]
     if decided == "no_contact":
         return list(_find_contact(case, rules, at))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from services.collections.domain.activities import by_rule
+from services.collections.domain.activities import by_rule, done_by_rule
 from services.collections.domain.case import Case
 from services.collections.domain.commands import OpenDispute, ResolveDispute, UpdateDispute
 from services.collections.domain.policy import DisputeRules
@@ -88,6 +88,7 @@ def resolve(
         credit_relief_before_minor=item.credit_relief_minor if item else 0,
     )
     case.put(resolved)
+    done_by_rule(case, f"dispute/{dispute.dispute_id}")
     facts: list[Fact] = [fact_of(resolved, DisputeResolved)]
     if credited:
         facts.append(_credit_request(resolved, command_id, actor))

@@ -145,6 +145,26 @@ def renew(case: Case, rules: Rules, at: datetime) -> list[Fact]:
     return facts
 
 
+def order_again(case: Case, rules: Rules, at: datetime) -> list[Fact]:
+    """Orders that the gate withheld go out again at the next close, for what is owed now and never for more."""
+    facts: list[Fact] = []
+    for hold in case.active_holds():
+        if hold.status != "ordered" or not hold.failure.startswith("WITHHELD") or hold.in_force_at is not None:
+            continue
+        owed = sum(claim.net_minor for claim in warned(case, rules.on) if claim.item.currency == hold.currency)
+        again = replace(
+            hold,
+            version=hold.version + 1,
+            from_at=at,
+            lease_until_at=at + timedelta(seconds=hold.lease_s),
+            overdue_minor=min(hold.overdue_minor, owed),
+            failure="",
+        )
+        case.put(again)
+        facts.append(fact_of(again, HoldOrdered))
+    return facts
+
+
 def confirmed(hold: Hold, target: str, version: int, at: datetime) -> Hold:
     """The hold after an access system answered; in force from the answer of its last target for its version."""
     answers = {**hold.confirmed, target: max(version, hold.confirmed.get(target, 0))}

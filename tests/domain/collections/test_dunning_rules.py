@@ -11,7 +11,7 @@ from services.collections.domain.case import Case
 from services.collections.domain.rows import Dispute, Item
 from shared.events.collections import NoticeRequested
 from shared.ids import derive
-from tests.domain.collections.cases import DAY, case, cash, contact, item, promise, rules
+from tests.domain.collections.cases import DAY, case, cash, contact, dunning_policy, item, promise, rules
 
 items = st.builds(
     lambda days, amount, level, currency, kind: (days, amount, level, currency, kind),
@@ -117,6 +117,19 @@ def test_never_two_requests_wait_at_once_and_spacing_holds(found: Case, answers:
             found.put(dunning.row_of(decided))
             waiting = decided.notice_id
         on += timedelta(days=1)
+
+
+def test_an_answer_of_the_day_itself_does_not_count_yet() -> None:
+    at_once = rules(dunning=dunning_policy(spacing_days=0, again_after_withheld_days=0))
+    found = case()
+    found.add(item("A", 30))
+    asked = dunning.decide(found, at_once)
+    row = dunning.row_of(asked)
+    for status in ("sent", "withheld", "failed"):
+        found.put(replace(row, status=status, answered_on=DAY, left_on=DAY if status == "sent" else None))
+        assert dunning.decide(found, at_once) == "pending"
+        tomorrow = rules(DAY + timedelta(days=1), dunning=at_once.dunning)
+        assert isinstance(dunning.decide(found, tomorrow), NoticeRequested)
 
 
 def test_a_debtor_who_is_a_person_is_never_written_to_by_rule() -> None:

@@ -108,6 +108,8 @@ async def test_an_account_without_a_usable_contact_gets_an_activity_for_its_coll
     await world.tell(world.contact(email="new@debtor.example"))
     await world.close()
     world.expect("notice.requested")
+    (step,) = await world.rows("select followed from activity")
+    assert step["followed"], "the step is done by itself"
 
 
 async def test_a_paid_item_is_never_asked_for(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from services.collections.domain.commands import DecideHold, MakePromise, OpenDispute, Person
 from shared.errors import Rejected
-from shared.events.notifications import EffectConfirmed
+from shared.events.notifications import EffectConfirmed, EffectFailed
 from tests.scenario.collections.world import ACCOUNT, COMPANY, World, at
 
 WARNED = date(2026, 1, 6)
@@ -116,6 +116,27 @@ async def test_a_hold_is_in_force_when_every_target_confirmed_its_version(world:
     await world.tell(confirmed)
     (row,) = await world.rows("select in_force_at, confirmed from hold")
     assert row == {"in_force_at": at(world.on, 10), "confirmed": {"room-C-1": 2}}
+
+
+async def test_an_order_that_the_gate_withheld_goes_out_again_at_the_next_close(world: World) -> None:
+    row = await ordered(world)
+    withheld = EffectFailed(
+        company=COMPANY,
+        effect_id=row["hold_id"],
+        of="hold",
+        subject_id=row["hold_id"],
+        account_id=ACCOUNT,
+        version=2,
+        target="access_system",
+        attempts=0,
+        code="WITHHELD",
+    )
+    await world.tell(withheld, world.item(due_on=date(2025, 12, 1), remaining=150_000))
+    await world.close()
+    (again,) = world.expect("hold.ordered")
+    assert (again.version, again.overdue_minor, again.approved_by) == (3, 150_000, "user:cara")
+    await world.close()
+    world.expect()
 
 
 async def test_a_hold_is_renewed_before_its_lease_ends(world: World) -> None:

@@ -9,13 +9,17 @@ from uuid import UUID
 
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.cash import Receipt
+from services.cash_application.domain.matching.folding import account_number, name_key
 from services.cash_application.domain.matching.ladder import match
-from services.cash_application.domain.matching.model import Candidates, Decision, Outcome, PaymentView
+from services.cash_application.domain.matching.model import Candidates, Decision, Outcome, PaymentView, ReceiptView
 from services.cash_application.domain.matching.policy import Policy
 from services.cash_application.domain.rows import Candidate
 from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.events.payments import PaymentAnnounced, QuarantineState, StatementHeld
 from shared.ids import derive
+
+ANNOUNCED_DAYS = 5
+"""Days between an announcement and its booking, at most."""
 
 Evidence = tuple[str, ...]
 Wanted = dict[str, tuple[Evidence, str, int]]
@@ -152,11 +156,22 @@ def announcement_groups(view: PaymentView) -> list[str]:
 
 
 def announce(books: Books, fact: PaymentAnnounced, view: PaymentView, candidates: Candidates, policy: Policy) -> None:
-    """Cash seen before it is booked never posts; it counts as candidate cash until the booking closes it."""
-    if fact.payment_id in books.receipts:
+    """Cash seen before it is booked never posts; it counts as candidate cash until the booking closes it.
+
+    One that comes after its booking (same payer and amount, booked a few days around) says nothing new.
+    """
+    if fact.payment_id in books.receipts or any(_booked(view, other) for other in candidates.receipts):
         return
     group_id = announcement_groups(view)[0]
     _raise_from_match(books, fact.payment_id, group_id, view, candidates, policy, "announced", fact.payment_id)
+
+
+def _booked(view: PaymentView, other: ReceiptView) -> bool:
+    near = abs((view.valued_on - other.valued_on).days) <= ANNOUNCED_DAYS
+    mine = (account_number(view.payer_account), name_key(view.payer_name))
+    theirs = (account_number(other.payer_account), name_key(other.payer_name))
+    same = mine[0] == theirs[0] if mine[0] and theirs[0] else bool(mine[1]) and mine[1] == theirs[1]
+    return near and same and (view.currency, view.amount_minor) == (other.currency, other.amount_minor)
 
 
 def held_views(fact: StatementHeld) -> list[PaymentView]:

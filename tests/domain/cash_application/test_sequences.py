@@ -125,9 +125,17 @@ class Life(RuleBasedStateMachine):
         self.feed(credit(f"CM-{self.credits:05d}", total, account_id, on=on))
 
     @precondition(lambda self: self.invoices)
-    @rule(amount=amounts, data=st.data(), how=st.sampled_from(["number", "amount", "nobody", "two"]))
-    def pay(self, amount: int, data: st.DataObject, how: str) -> None:
+    @rule(
+        amount=amounts,
+        data=st.data(),
+        how=st.sampled_from(["number", "number", "amount", "nobody", "two"]),
+        exact=st.sampled_from([True, True, False]),
+        off=st.sampled_from([0, 0, -10, 10, 700]),
+    )
+    def pay(self, amount: int, data: st.DataObject, how: str, exact: bool, off: int) -> None:
         number, account_id, currency = data.draw(st.sampled_from(self.invoices))
+        if exact:
+            amount = max(1, self.books.items[item(number)].remaining_minor + off)
         other, _, _ = data.draw(st.sampled_from(self.invoices))
         name, iban = ACCOUNTS[account_id] if how != "nobody" else ("Somebody Else Ltd", "GB33BUKB20201555555555")
         text = {"number": number, "two": f"{number} {other}"}.get(how, "thanks")

@@ -1,4 +1,4 @@
-"""One migrated database for all subledger tests of a process, emptied before each test: far cheaper than a fresh one."""
+"""One migrated database for all subledger tests of a process, emptied before each: far cheaper than a fresh one."""
 
 import asyncio
 import os

@@ -70,7 +70,7 @@ async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
     company = json.loads((out / "company.json").read_text(encoding="utf-8"))
     book = Book(company["company"])
     folders = sorted((out / "days").iterdir())
-    await _configure(client, company, folders[0].name)
+    await configure(client, company)
     for number, folder in enumerate(folders, 1):
         await feed_day(client, company, book, out, folder)
         if number % SAY_EVERY_DAYS == 0 or number == len(folders):
@@ -78,7 +78,8 @@ async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
     return book, Timing(time.monotonic() - began, client.waited_s)
 
 
-async def _configure(client: Client, company: dict[str, Any], first: str) -> None:
+async def configure(client: Client, company: dict[str, Any]) -> None:
+    """Configure the company and activate every policy file of deploy/policies."""
     name = company["company"]
     body = {key: value for key, value in company.items() if key != "company"}
     await client.call("otto", "PUT", "ingest", f"/v1/companies/{name}", key=f"configure {body}", json=body)

@@ -1,0 +1,24 @@
+"""The process of reporting: handler, API and pages. Wiring only."""
+
+from services.reporting import api
+from services.reporting.handlers import ReportingHandler
+from services.reporting.pages import login, routes
+from services.reporting.settings import Settings
+from shared.runtime.lifecycle import Service, main
+
+
+def build(settings: Settings) -> Service:
+    return Service(
+        name="reporting",
+        handler=ReportingHandler(),
+        routers=[api.router, login.router, routes.router],
+        app_options={
+            "description": "Where the money is: aging, statements, cash, promises, notices, reconciliation.",
+            "login_path": "/login",
+            "public_paths": login.PUBLIC_PATHS,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(build, Settings)

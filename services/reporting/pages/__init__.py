@@ -1,0 +1,1 @@
+"""Server-rendered pages: overview, accounts, exceptions, login. No JavaScript, nothing foreign is loaded."""

@@ -1,0 +1,135 @@
+"""What the overview and the account page show, gathered from queries and formulas."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.reporting import reports
+from services.reporting.api import promise_summary
+from services.reporting.domain.exchange import sum_in_base
+from services.reporting.domain.snapshot import shown_row
+from services.reporting.exceptions import ROWS_MAX
+from services.reporting.pages.charts import Column, columns, line
+from services.reporting.pages.render import short
+from services.reporting.pages.words import bucket
+from services.reporting.queries import accounts, as_of, lists
+from services.reporting.queries.lists import Window
+
+CASH_DAYS, TREND_DAYS, WITHHELD_DAYS = 28, 60, 30
+SHORT_LIST = 8
+LONG_LIST = 200
+
+
+async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
+    company, on = place.cut.company, place.cut.on
+    rows, total = await reports.aging(db, place)
+    snapshots = list(reversed(await lists.days(db, company, Window(to_on=on), None, TREND_DAYS)))
+    recent = Window(on - timedelta(days=WITHHELD_DAYS - 1), on)
+    by_status, by_reason = await lists.withheld(db, company, recent)
+    holds = await lists.holds(db, company, Window(), None, ROWS_MAX)
+    reconciled = await lists.reconciliations(db, company, on)
+    return {
+        "aging": [shown_row(row) for row in rows],
+        "total": shown_row(total) if total else None,
+        "aging_chart": _aging_chart(shown_row(total), place.base) if total else None,
+        "dso": await reports.dso(db, place),
+        "today": snapshots[-1]["figures"] if snapshots and snapshots[-1]["date"] == on else None,
+        "trend": _trend(snapshots),
+        "cash": await _cash(db, place),
+        "withheld_days": WITHHELD_DAYS,
+        "outcomes": {row["status"]: row["notices"] for row in by_status},
+        "reasons": by_reason,
+        "withheld": await lists.notices(db, company, Window(recent.from_on, on, status="withheld"), None, SHORT_LIST),
+        "in_force": [row for row in holds if row["in_force"]],
+        "proposed": [row for row in holds if row["status"] == "proposed"],
+        "unconfirmed": [row for row in holds if row["unconfirmed"]],
+        "promises": promise_summary(await lists.promise_outcomes(db, company, Window())),
+        "promises_open": list(
+            reversed(await lists.promises(db, company, Window(from_on=on, status="open"), None, LONG_LIST))
+        )[:SHORT_LIST],
+        "banks": _banks(place),
+        "reconciled": reconciled,
+        "differences": [row for row in reconciled if row["difference_minor"] != 0],
+    }
+
+
+def _aging_chart(row: Mapping[str, Any], base: str) -> Any:
+    return columns(
+        [
+            Column(bucket(name), minor, short(minor, base), row["disputed"][name])
+            for name, minor in row["buckets"].items()
+        ]
+    )
+
+
+def _trend(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    totals = [row["figures"].get("aging_base") or {} for row in snapshots]
+    net = [total.get("net_minor") for total in totals]
+    overdue = [total.get("overdue_minor") for total in totals]
+    return {"net": line(net), "overdue": line(overdue), "days": len(snapshots)}
+
+
+async def _cash(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
+    """Credits of the last four weeks by day in the base currency, and the rows behind them."""
+    on = place.cut.on
+    begin = on - timedelta(days=CASH_DAYS - 1)
+    rows = await lists.cash_received(db, place.cut.company, Window(begin, on))
+    days: dict[date, dict[str, int]] = {}
+    for row in rows:
+        sums = days.setdefault(row["accounted_on"], {})
+        sums[row["currency"]] = sums.get(row["currency"], 0) + row["amount_minor"]
+    wanted = [begin + timedelta(days=n) for n in range(CASH_DAYS)]
+    shown_days = [day for day in wanted if day.weekday() < 5 or day in days]
+    in_base = {day: sum_in_base(days.get(day, {}), place.base, place.rate) for day in shown_days}
+    known = [(day, minor) for day, minor in in_base.items() if minor is not None]
+    chart = columns([Column(f"{d.day} {d:%b}", minor, short(minor, place.base)) for d, minor in known], labels_max=8)
+    weeks: dict[date, int] = {}
+    for day, minor in known:
+        monday = day - timedelta(days=day.weekday())
+        weeks[monday] = weeks.get(monday, 0) + minor
+    by_bank: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        sums_of = by_bank.setdefault((row["bank_account"], row["currency"]), [0, 0])
+        sums_of[0] += row["payments"]
+        sums_of[1] += row["amount_minor"]
+    return {"chart": chart, "rows": rows, "weeks": weeks, "by_bank": by_bank, "total": sum(m for _, m in known)}
+
+
+def _banks(place: reports.Place) -> list[dict[str, Any]]:
+    """Each bank account with how far its data reach and how many days that is behind the closed day."""
+    found = []
+    for bank, reached in sorted(place.clock["bank_accounts"].items()):
+        through = date.fromisoformat(reached) if reached else None
+        found.append({"id": bank, "through": through, "behind": (place.cut.on - through).days if through else None})
+    return found
+
+
+async def account(db: AsyncConnection, place: reports.Place, account_id: str, from_on: date) -> dict[str, Any]:
+    company = place.cut.company
+    mine = Window(account_id=account_id)
+    rows, total = await reports.aging(db, place, account_id=account_id)
+    statement = await reports.statement(db, place, account_id, from_on)
+    payments = await accounts.payments_of(db, company, account_id, LONG_LIST)
+    applied: dict[Any, list[Any]] = {}
+    for row in await lists.applications(db, company, [p["payment_id"] for p in payments]):
+        applied.setdefault(row["payment_id"], []).append(row)
+    return {
+        "aging": [shown_row(row) for row in rows],
+        "total": shown_row(total) if total else None,
+        "items": await as_of.items_at(db, place.cut, account_id=account_id, limit=LONG_LIST),
+        "kinds": await lists.cash_by_kind(db, company, account_id),
+        "payments": payments,
+        "applied": applied,
+        "candidates": await lists.candidates(db, company, account_id, SHORT_LIST),
+        "contacts": await accounts.contacts(db, company, account_id),
+        "promises": await lists.promises(db, company, mine, None, LONG_LIST),
+        "disputes": await lists.disputes(db, company, mine, None, LONG_LIST),
+        "notices": await lists.notices(db, company, mine, None, LONG_LIST),
+        "holds": await lists.holds(db, company, mine, None, LONG_LIST),
+        "activities": await accounts.activities(db, company, account_id, LONG_LIST),
+        "escalations": await accounts.escalations(db, company, account_id),
+        "statement": statement,
+        "list_max": LONG_LIST,
+    }

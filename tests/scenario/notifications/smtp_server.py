@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SmtpServer:
-    """`rcpt_answers`: address -> answers in turn. `data_mode`: take, refuse, drop (after the content, no answer),
+    """`rcpt_answers`: address -> answers in turn. `data_mode`: take, refuse, later, drop (after the content, no answer),
     drop_taken (took it, no answer), hang, or refuse_start (no 354)."""
 
     rcpt_answers: dict[str, list[str]] = field(default_factory=dict)
@@ -81,5 +81,6 @@ class SmtpServer:
         if self.data_mode.startswith("drop"):
             writer.transport.abort()
             return False
-        await answer("554 5.7.1 no" if self.data_mode == "refuse" else "250 2.0.0 taken")
+        answers = {"refuse": "554 5.7.1 no", "later": "451 4.3.0 later"}
+        await answer(answers.get(self.data_mode, "250 2.0.0 taken"))
         return True

@@ -151,12 +151,18 @@ async def test_an_address_that_does_not_exist_fails_and_the_contact_is_not_used_
     assert server.taken[0][1] == "new@debtor.example"
 
 
-async def test_content_refused_after_data_fails_without_a_second_try(world: World, server: SmtpServer) -> None:
-    server.data_mode = "refuse"
+@pytest.mark.parametrize(
+    ("mode", "permanent", "code"),
+    [("refuse", True, "554 5.7.1"), ("later", False, "451 4.3.0"), ("refuse_start", False, "451 4.3.0")],
+)
+async def test_content_refused_after_data_fails_without_a_second_try(
+    world: World, server: SmtpServer, mode: str, permanent: bool, code: str
+) -> None:
+    server.data_mode = mode
     await ready(world)
     await world.dispatch()
     _, failed = world.expect("notice.sending", "notice.failed")
-    assert (failed.permanent, failed.code) == (True, "554 5.7.1")
+    assert (failed.permanent, failed.code) == (permanent, code)
     await world.tick(MORNING + timedelta(minutes=1))
     await world.dispatch()
     assert server.begun == 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SmtpServer:
-    """`rcpt_answers`: address -> answers in turn. `data_mode`: take, refuse, later, drop (after the content, no answer),
+    """`rcpt_answers`: address -> answers in turn. `data_mode`: take, refuse, later, drop (no answer after it),
     drop_taken (took it, no answer), hang, or refuse_start (no 354)."""
 
     rcpt_answers: dict[str, list[str]] = field(default_factory=dict)

@@ -119,15 +119,27 @@ def _print_holds(log: Log) -> None:
 
 async def _print_reports(client: Client, company: str) -> None:
     base = f"/v1/companies/{company}"
-    aging = await client.call("audrey", "GET", "reporting", f"{base}/aging")
-    print("\nAging (by due date)")
-    print("  " + json.dumps(aging)[:1500])
+    _print_aging(await client.call("audrey", "GET", "reporting", f"{base}/aging"))
     dso = await client.call("audrey", "GET", "reporting", f"{base}/dso")
-    print(f"DSO               {json.dumps(dso)[:400]}")
-    found = await client.call("audrey", "GET", "reporting", f"{base}/reconciliation")
-    rows = found.get("items", found)
-    different = [row for row in rows if row.get("difference_minor")]
-    print(f"Reports against control totals: {len(rows)} figures, {len(different)} different")
+    print(
+        f"\nDSO               simple {dso['simple']} days, count-back {dso['count_back']}, best possible "
+        f"{dso['best_possible']} (sales of {dso['days']} days)"
+    )
+    rows = await client.call("audrey", "GET", "reporting", f"{base}/reconciliation")
+    different = [row for row in rows if row["difference_minor"] != 0]
+    print(f"Control totals    {len(rows)} figures of the last day, {len(different)} differ from the reports")
+    for row in different[:10]:
+        print(f"    {row['scope']} {row['figure']} {row['currency']}: {row['expected_minor']} against {row['found_minor']}")
+
+
+def _print_aging(report: dict[str, Any]) -> None:
+    names = ["current", "1-30", "31-60", "61-90", "91-120", "over_120"]
+    print(f"\nAging by due date, {report['as_of']}, in whole units")
+    print(" " * 8 + "".join(f"{name:>13}" for name in [*names, "gross", "credits", "net"]))
+    for row in [*report["rows"], *([report["in_base"]] if report["in_base"] else [])]:
+        label = row["currency"] if row is not report["in_base"] else f"in {report['base_currency']}"
+        figures = [*(row["buckets"][name] for name in names), *(row[f"{n}_minor"] for n in ("gross", "credits", "net"))]
+        print(f"  {label:>6}" + "".join(f"{_whole(minor):>13}" for minor in figures))
 
 
 async def _audit(client: Client) -> dict[str, Any]:
@@ -160,6 +172,10 @@ def _print_speed(log: Log, timing: "Timing") -> None:
         f"\nSpeed             {log.records} records on the log in {timing.total_s:.1f} s "
         f"({log.records / max(timing.total_s, 0.001):.0f}/s), {timing.waited_s:.1f} s of it waiting for markers"
     )
+
+
+def _whole(minor: int) -> str:
+    return f"{round(Decimal(minor) / 100):,}"
 
 
 def _money(minor: int) -> str:

@@ -67,8 +67,10 @@ def line_id(company: str, bank_account: str, key: str, occurrence: int) -> UUID:
 
 
 def signed_minor(fact: LineFact) -> int:
-    """Amount with the sign that it has on the account."""
-    return fact.amount_minor if isinstance(fact, PaymentReceived | PaymentAnnounced) else -fact.amount_minor
+    """Amount with the sign that it has on the account; of a return with the bank's fee, which stands beside it."""
+    if isinstance(fact, PaymentReceived | PaymentAnnounced):
+        return fact.amount_minor
+    return -(fact.amount_minor + (fact.fee_minor if isinstance(fact, PaymentReturned) else 0))
 
 
 def fact_of(
@@ -124,7 +126,9 @@ def _credit(account: BankAccount, identity: UUID, body: Body, shared: dict[str, 
 
 def _debit(account: BankAccount, identity: UUID, body: Body, shared: dict[str, Any]) -> LineFact:
     if is_return(body):
-        fee = min(_optional(body.get("charges"), account.currency, "charges"), shared["amount_minor"])
+        fee = _optional(body.get("charges"), account.currency, "charges")
+        fee = fee if fee < shared["amount_minor"] else 0
+        shared = {**shared, "amount_minor": shared["amount_minor"] - fee}
         return build(
             PaymentReturned,
             return_id=identity,

@@ -102,7 +102,6 @@ class Known:
     statements: dict[str, KnownStatement] = field(default_factory=dict)
     lines: dict[str, list[KnownLine]] = field(default_factory=dict)
     announced: set[UUID] = field(default_factory=set)
-    day_ends: dict[str, frozenset[tuple[date, int]]] = field(default_factory=dict)
     equal_lines: frozenset[int] = frozenset()
     chains: dict[str, Chain] = field(default_factory=dict)
     reaches: dict[str, date | None] = field(default_factory=dict)

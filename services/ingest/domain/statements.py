@@ -14,6 +14,7 @@ from services.ingest.domain.fields import Body, Refused, day, minor, text
 from shared.ids import derive
 from shared.money import text as money_text
 
+DAYS_MAX = 400
 Mode = Literal["add", "maximum", "held"]
 
 
@@ -33,6 +34,7 @@ class Statement:
     segment: str = ""
     mode: Mode = "add"
     chained: bool = False
+    day_ends: frozenset[tuple[date, int]] = frozenset()
 
     @property
     def balanced(self) -> bool:
@@ -87,7 +89,13 @@ def read(company: str, bank_account: str, currency: str, body: Body) -> Statemen
         lines=int(body.get("lines", 0)),
     )
     identity = statement_id(company, bank_account, text(body, "id"), head)
-    return replace(head, statement_id=identity, segment=identity)
+    return with_days(replace(head, statement_id=identity, segment=identity), currency, body.get("days") or {})
+
+
+def with_days(head: Statement, currency: str, days: Body) -> Statement:
+    """The statement with its balance at the end of each of its days, from its own signed sums per day."""
+    sums = {date.fromisoformat(on): minor(amount, currency, "days", signed=True) for on, amount in days.items()}
+    return replace(head, day_ends=frozenset(_day_ends(head, sums)))
 
 
 def statement_id(company: str, bank_account: str, printed_id: str, head: Statement) -> str:
@@ -119,24 +127,23 @@ def overlapping(new: Statement, booked: Iterable[Statement]) -> list[Statement]:
     return [other for other in booked if other.from_on <= new.to_on and new.from_on <= other.to_on]
 
 
-def relate(
-    new: Statement, booked: Sequence[Statement], day_ends: frozenset[tuple[date, int]], *, equal_lines: bool
-) -> Relation:
+def relate(new: Statement, booked: Sequence[Statement], *, equal_lines: bool) -> Relation:
     """How `new` counts beside the booked statements that share a day with it.
 
-    `day_ends` are (date, balance at its end) inside longer booked statements; `equal_lines` says whether any line of
-    `new` is already booked: without one both readings give the same.
+    `equal_lines` says whether any line of `new` is already booked: without one both readings give the same.
     """
     same_days = overlapping(new, booked)
     if not same_days:
         return Relation("add", new.segment)
-    twin = _twin(new, same_days)
-    joins = _joins(new, same_days)
-    if twin is not None and not joins:
-        return Relation("maximum", twin.segment, (twin.segment,))
-    if joins and twin is None:
+    twin, joins = _twin(new, same_days), _joins(new, same_days)
+    anchored = _anchored(new, same_days)
+    if joins and (_numbered_next(new, same_days) or not (twin or anchored)):
         return Relation("add", new.segment)
-    if twin is None and _anchored(new, same_days, day_ends):
+    if twin is not None and not joins:
+        apart = _linked(twin, [other for other in same_days if other is not twin])
+        covers = {other.segment for other in same_days if other not in apart}
+        return Relation("maximum", twin.segment, tuple(sorted(covers)))
+    if anchored and not joins:
         return Relation("maximum", new.segment, tuple(sorted({other.segment for other in same_days})))
     if not equal_lines:
         return Relation("add", new.segment)
@@ -170,31 +177,48 @@ def _joins(new: Statement, others: Sequence[Statement]) -> bool:
     """
     if any(new.number and new.number == o.number and new.opening_minor == o.opening_minor for o in others):
         return False
-    linked, waiting = [new], list(others)
+    return len(_linked(new, others)) == len(others) and any(_continues(new, other) for other in others)
+
+
+def _linked(start: Statement, others: Sequence[Statement]) -> list[Statement]:
+    """Those of `others` that lie before or behind `start` in a row of balances, each continuing the next."""
+    linked, waiting = [start], list(others)
     while found := [other for other in waiting if any(_continues(other, part) for part in linked)]:
         linked += found
         waiting = [other for other in waiting if other not in found]
-    return not waiting and any(_continues(new, other) for other in others)
+    return linked[1:]
 
 
-def _anchored(new: Statement, others: Sequence[Statement], day_ends: frozenset[tuple[date, int]]) -> bool:
-    """Whether a start or end of `new` is a point of the booked account, so that it states the same lines again."""
-    if new.opening_minor is not None:
-        starts = {(other.from_on, other.opening_minor) for other in others}
-        if (new.from_on, new.opening_minor) in starts:
+def _numbered_next(new: Statement, others: Sequence[Statement]) -> bool:
+    """Whether `new` has the number behind one whose closing balance it continues."""
+    if not new.number.isdecimal():
+        return False
+    before = [o for o in others if o.number.isdecimal() and int(o.number) + 1 == int(new.number)]
+    return any(other.closing_minor == new.opening_minor for other in before)
+
+
+def _anchored(new: Statement, others: Sequence[Statement]) -> bool:
+    """Whether a start or end of one is a point inside or at the same end of the other: both state the same lines."""
+    return any(_meets(new, other) or _meets(other, new) for other in others)
+
+
+def _meets(inner: Statement, outer: Statement) -> bool:
+    """Whether `inner` starts with `outer` or at the end of one of its days, or ends so."""
+    start = (inner.from_on - timedelta(days=1), inner.opening_minor)
+    end = (inner.to_on, inner.closing_minor)
+    if inner.opening_minor is not None:
+        if (inner.from_on, inner.opening_minor) == (outer.from_on, outer.opening_minor) or start in outer.day_ends:
             return True
-        if (new.from_on - timedelta(days=1), new.opening_minor) in day_ends:
-            return True
-    ends = {(other.to_on, other.closing_minor) for other in others if other.closing_minor is not None}
-    return new.closing_minor is not None and (new.to_on, new.closing_minor) in ends | day_ends
+    same_end = end == (outer.to_on, outer.closing_minor) or end in outer.day_ends
+    return inner.closing_minor is not None and same_end
 
 
-def day_ends(statement: Statement, booked_by_day: dict[date, int]) -> set[tuple[date, int]]:
-    """Balances at the ends of the days inside a statement, from the signed sums of its lines per day."""
-    if statement.opening_minor is None:
+def _day_ends(statement: Statement, booked_by_day: dict[date, int]) -> set[tuple[date, int]]:
+    """Balances at the ends of the days of a statement of several days."""
+    if statement.opening_minor is None or statement.from_on == statement.to_on:
         return set()
     found, balance, on = set(), statement.opening_minor, statement.from_on
-    while on <= statement.to_on and len(found) < 400:
+    while on <= statement.to_on and len(found) < DAYS_MAX:
         balance += booked_by_day.get(on, 0)
         found.add((on, balance))
         on += timedelta(days=1)

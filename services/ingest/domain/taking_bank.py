@@ -85,8 +85,7 @@ class BankTaking:
 
     def _relation(self, account: BankAccount, head: Statement, group: int) -> statements.Relation:
         booked = [known.statement for known in self._booked(account)]
-        ends = self.known.day_ends.get(account.id, frozenset())
-        relation = statements.relate(head, booked, ends, equal_lines=group in self.known.equal_lines)
+        relation = statements.relate(head, booked, equal_lines=group in self.known.equal_lines)
         if relation.mode == "held" and account.identity_rule == "entry_reference":
             return statements.Relation("add", head.segment)
         return relation

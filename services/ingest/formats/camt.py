@@ -22,6 +22,7 @@ from services.ingest.formats.records import (
 from services.ingest.formats.xml_parts import Element, child, either, local, text
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001."
+DAYS_MAX = 400
 _HEAD_PARTS = frozenset({"Id", "ElctrncSeqNb", "LglSeqNb", "FrToDt", "Acct", "Bal", "StmtPgntn", "CreDtTm"})
 
 
@@ -87,6 +88,7 @@ class _Head:
     debits: Decimal = Decimal(0)
     first_booked_on: str = ""
     last_booked_on: str = ""
+    days: dict[str, Decimal] = field(default_factory=dict)
 
 
 class _Statements:
@@ -150,6 +152,9 @@ class _Statements:
         if on := entry["booked_on"]:
             head.first_booked_on = min(head.first_booked_on or on, on)
             head.last_booked_on = max(head.last_booked_on, on)
+            if on in head.days or len(head.days) < DAYS_MAX:
+                signed = amount if entry["direction"] == "CRDT" else -amount
+                head.days[on] = head.days.get(on, Decimal(0)) + signed
 
     def _take_part(self, name: str, element: Element) -> None:
         parts = self._head.parts
@@ -216,6 +221,7 @@ def head_body(head: _Head) -> dict[str, Any]:
         "debits": str(head.debits),
         "first_booked_on": head.first_booked_on,
         "last_booked_on": head.last_booked_on,
+        "days": {on: str(amount) for on, amount in head.days.items()},
     }
 
 

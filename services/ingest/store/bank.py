@@ -1,8 +1,6 @@
 """Loading statements, their chain and the balances inside longer ones."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 import asyncpg
@@ -14,7 +12,7 @@ from services.ingest.domain.statements import Chain, Statement
 from shared.events.control import BankAccount
 
 _COLUMNS = """statement_id, bank_account, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
-    debits_minor, lines, state, mode, segment, covers, chained, submission_id"""
+    debits_minor, lines, state, mode, segment, covers, chained, submission_id, currency, head -> 'days' as days"""
 
 MAKE_REACHES = """
 insert into bank_reach (company, bank_account) select $1, a from unnest($2::text[]) as a order by a
@@ -34,10 +32,6 @@ order by statement_id
 NAMED = (
     f"select {_COLUMNS} from bank_statement where company = $1 and statement_id = any($2::text[]) order by statement_id"
 )
-DAYS = """
-select segment, document_on, sum(signed_minor)::bigint as signed_minor from bank_line
-where segment = any($1::text[]) and booked group by segment, document_on
-"""
 
 
 def statement_of(row: asyncpg.Record) -> KnownStatement:
@@ -55,6 +49,7 @@ def statement_of(row: asyncpg.Record) -> KnownStatement:
         mode=row["mode"],
         chained=row["chained"],
     )
+    head = statements.with_days(head, row["currency"], row["days"] or {})
     return KnownStatement(head, row["state"], row["bank_account"], row["submission_id"], tuple(row["covers"]))
 
 
@@ -95,20 +90,6 @@ async def load_around(
         return
     rows = await db.fetch(AROUND, company, [s[0] for s in spans], [s[1] for s in spans], [s[2] for s in spans])
     known.statements.update({row["statement_id"]: statement_of(row) for row in rows})
-    await _load_day_ends(db, known)
-
-
-async def _load_day_ends(db: asyncpg.Connection, known: Known) -> None:
-    longer = {k.statement.statement_id: k for k in known.statements.values() if k.statement.from_on < k.statement.to_on}
-    if not longer:
-        return
-    sums: dict[str, dict[date, int]] = defaultdict(dict)
-    for row in await db.fetch(DAYS, sorted(longer)):
-        sums[row["segment"]][row["document_on"]] = row["signed_minor"]
-    ends: dict[str, set[tuple[date, int]]] = defaultdict(set)
-    for identity, found in longer.items():
-        ends[found.bank_account] |= statements.day_ends(found.statement, sums[identity])
-    known.day_ends = {account: frozenset(points) for account, points in ends.items()}
 
 
 async def load_named(db: asyncpg.Connection, company: str, known: Known, ids: Sequence[str]) -> None:
@@ -117,7 +98,3 @@ async def load_named(db: asyncpg.Connection, company: str, known: Known, ids: Se
     if missing:
         rows = await db.fetch(NAMED, company, missing)
         known.statements.update({row["statement_id"]: statement_of(row) for row in rows})
-
-
-def chained(known: KnownStatement) -> KnownStatement:
-    return replace(known, statement=replace(known.statement, chained=True))

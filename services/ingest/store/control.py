@@ -46,7 +46,8 @@ from quarantined_record where company = $1 and record_id = $2 for update
 """
 HELD = """
 select statement_id, bank_account, number, from_on, to_on, opening_minor, closing_minor, credits_minor, debits_minor,
-    lines, state, mode, segment, covers, chained, submission_id, printed_id, currency, reason, gap, head
+    lines, state, mode, segment, covers, chained, submission_id, printed_id, currency, reason, gap, head,
+    head -> 'days' as days
 from bank_statement where company = $1 and statement_id = $2 for update
 """
 ADD_SUBMISSION = """

@@ -26,7 +26,9 @@ def head(name: str) -> dict:
 def test_old_and_new_party_forms_give_the_same_payer() -> None:
     old, new = lines("structured.02.xml")[0], lines("structured.08.xml")[0]
     assert old["debtor"] == new["debtor"]
-    assert old["debtor"]["name"] == "Quellental Maschinenbau AG" and old["debtor"]["account"] == "DE02120300000000202051"
+    assert (
+        old["debtor"]["name"] == "Quellental Maschinenbau AG" and old["debtor"]["account"] == "DE02120300000000202051"
+    )
     assert new["references"]["uetr"] == "97ed4827-7b6f-4491-a06f-b548d5a7512d"
 
 
@@ -34,7 +36,11 @@ def test_structured_remittance_keeps_documents_discounts_and_deductions() -> Non
     line = lines("structured.02.xml")[0]
     assert line["references"]["creditor_reference"] == "RF18539007547034"
     first, second, credit = line["remittance"]
-    assert first["document"] == "R-1001" and (first["gross"], first["discount"], first["paid"]) == ("500.00", "10.00", "490.00")
+    assert first["document"] == "R-1001" and (first["gross"], first["discount"], first["paid"]) == (
+        "500.00",
+        "10.00",
+        "490.00",
+    )
     assert second["deductions"] == ["25.00"] and second["reason"] == "SHORT"
     assert credit["credit"] and credit["document"] == "G-7"
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.reporting.domain.aging import Basis, OpenAmount, OpenCredit
@@ -199,7 +200,7 @@ async def rates_of(db: AsyncConnection, company: str, on: date) -> dict[str, str
     query = (
         sa.select(rate.c.pair, rate.c.rate)
         .where(rate.c.company == company, rate.c.on <= on)
-        .distinct(rate.c.pair)
+        .ext(distinct_on(rate.c.pair))
         .order_by(rate.c.pair, rate.c.on.desc())
     )
     return {row.pair: row.rate for row in (await db.execute(query)).all()}

@@ -25,7 +25,8 @@ async def save_books(db: asyncpg.Connection, books: Books, snapshot: str) -> Non
     await _copy(db, "journal_line", sql.LINE_COLUMNS, _lines(written))
     await _copy(db, "item_lookup_key", sql.ITEM_KEY_COLUMNS, written.item_keys)
     await _receipts(db, books)
-    await _many(db, sql.CERTIFICATES, written.certificates, snapshot)
+    certificates = [(*row[:4], {**row[4], "snapshot": snapshot}) for row in written.certificates]
+    await _many(db, sql.CERTIFICATES, certificates, snapshot)
     await _beside(db, written)
 
 

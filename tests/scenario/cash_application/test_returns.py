@@ -9,6 +9,7 @@ from shared.events.ledger import (
     ItemChanged,
     ItemOpened,
     ItemReopened,
+    PaymentApplied,
     PaymentUnapplied,
     PaymentUnidentified,
 )
@@ -111,6 +112,28 @@ async def test_of_two_partial_payments_only_the_returned_one_reopens(desk: Desk)
     assert (await desk.item("INV-2026-00017"))["remaining_minor"] == 11_000
     told = await desk.feed(returned("r1", 5_500, of="p1"))
     assert only(told, ItemChanged).remaining_minor == 16_500
+
+
+@pytest.mark.parametrize("amount", [100_030, 99_800])
+async def test_small_differences_either_way_are_taken_back_with_the_cash(desk: Desk, amount: int):
+    await desk.feed(customer(), invoice("INV-2026-00017", 100_000), payment("p1", amount, "INV-2026-00017"))
+    await desk.close()
+    assert (await desk.item("INV-2026-00017"))["remaining_minor"] == 0
+    told = await desk.feed(returned("r1", amount, of="p1"), on=date(2026, 1, 6))
+    assert only(told, ItemReopened).relief.total() == 0
+    terms = (await desk.prove(date(2026, 1, 6)))["bank_accounts"]["EUR-1"]
+    assert (terms["small_gains_minor"], terms["applied_minor"]) == (0, 0)
+    assert await desk.rows("select 1 from journal_line where ledger = 'SMALL' having sum(amount_minor) <> 0") == []
+
+
+@pytest.mark.parametrize("amount", [100_030, 99_800])
+async def test_small_differences_either_way_come_back_by_unapplying(desk: Desk, amount: int):
+    await desk.feed(customer(), invoice("INV-2026-00017", 100_000), payment("p1", amount, "INV-2026-00017"))
+    applied = only(await desk.close(), PaymentApplied)
+    undo = commands.Unapply(payment_id=pay_id("p1"), posting_id=applied.posting_id, reason_code="OTHER")
+    told = await desk.command(undo)
+    assert only(told, CashChanged).unapplied_minor == amount
+    assert only(told, ItemReopened).remaining_minor == 100_000
 
 
 async def test_the_same_return_twice_takes_once(desk: Desk):

@@ -76,6 +76,6 @@ async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: py
         await run(desk, [fact for n in everybody for fact in payments(n)], monkeypatch)
     seen = {size: await run(desk, [f for n in numbers[size] for f in make(n)], monkeypatch) for size in SIZES}
     counts = {size: len(statements) for size, statements in seen.items()}
-    assert len(set(counts.values())) == 1, counts
+    assert len(set(counts.values())) == 1, [set(seen[500]) ^ set(seen[1]), counts]
     assert counts[1] <= 40
     await desk.prove()

@@ -5,10 +5,12 @@ Invariant: it posts only in the run at the day's close, only when nothing is cit
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import takewhile
 
 from services.cash_application.domain.matching.case import Case, earlier_twin
 from services.cash_application.domain.matching.combinations import chance, count_in_window, search, window
-from services.cash_application.domain.matching.model import ItemView, Reason
+from services.cash_application.domain.matching.instalments import alike
+from services.cash_application.domain.matching.model import DEBIT, ItemView, Reason
 from services.cash_application.domain.matching.rungs import EVIDENCE_MAX, Verdict
 from services.cash_application.domain.matching.settlement import Settlement, application
 
@@ -38,7 +40,8 @@ def search_amount(case: Case, accounts: frozenset[str]) -> AmountSearch | None:
     limit = case.policy.alternatives_max
     hits = [_plain([items[i] for i in hit]) for hit in search(amounts, case.available_minor, reach, limit)]
     hits += [_reduced(case, item) for item, minor in reduced if minor == case.available_minor]
-    hits.sort(key=lambda hit: len(hit.applications))
+    place = {item.item_id: at for at, item in enumerate(items)}
+    hits.sort(key=lambda hit: (len(hit.applications), place[hit.applications[0].item_id]))
     return AmountSearch(tuple(hits), subsets, len(items), chance(case.available_minor, amounts, subsets))
 
 
@@ -79,9 +82,35 @@ def exact_amount(case: Case) -> Verdict:
     figures = {"chance": searched.chance, "subsets": searched.subsets, "searched": searched.items}
     if len(searched.hits) > 1 or len(searched.hits[0].applications) > 1:
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=searched.hits, **figures)
+    if others := _as_likely(case, searched.hits[0]):
+        return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=others, **figures)
     if searched.chance > case.policy.lambda_max:
         return Verdict("exact_amount", Reason.CHANCE_TOO_HIGH, proposals=searched.hits, **figures)
     return Verdict("exact_amount", None, searched.hits[0], "payer", final=True, **figures)
+
+
+def _as_likely(case: Case, hit: Settlement) -> tuple[Settlement, ...]:
+    """The hit among open items that the amount does not tell from it, in order of due date; empty if there are none:
+    equal ones, disputed too, and older instalments of its document that differ by the rounding of the split."""
+    chosen = hit.applications[0]
+    instalments = [item for item in case.documents[chosen.document_id] if item.side == DEBIT]
+    older = takewhile(lambda item: item.item_id != chosen.item_id, instalments)
+    likely = {i.item_id for i in older if i.remaining_minor and alike(i, case.available_minor, len(instalments))}
+    likely |= {i.item_id for i in case.candidates.items if _equal_debit(case, i)} - {chosen.item_id}
+    if not likely:
+        return ()
+    payable = case.payable_items(frozenset(case.payer.known))
+    every = {i.item_id: _part(i, case.available_minor) for i in payable if i.item_id in likely} | {chosen.item_id: hit}
+    return tuple(every[i.item_id] for i in case.candidates.items if i.item_id in every)
+
+
+def _equal_debit(case: Case, item: ItemView) -> bool:
+    ours = item.account_id in case.payer.known and item.currency == case.payment.currency
+    return ours and item.side == DEBIT and item.remaining_minor == case.available_minor
+
+
+def _part(item: ItemView, available_minor: int) -> Settlement:
+    return Settlement("alike", (application(item, min(item.undisputed_minor, available_minor)),))
 
 
 def _cites_something(case: Case) -> bool:

@@ -4,11 +4,19 @@ Invariant: a line never gets more than is open of its items; discount is granted
 only with a reason; what is neither stays open.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from services.cash_application.domain.matching.case import Case
-from services.cash_application.domain.matching.model import CREDIT, Application, ItemView, Reason, RemittanceLine
+from services.cash_application.domain.matching.instalments import relieve
+from services.cash_application.domain.matching.model import (
+    CREDIT,
+    DEBIT,
+    Application,
+    ItemView,
+    Reason,
+    RemittanceLine,
+)
 from services.cash_application.domain.matching.numbers import own_reference
 from services.cash_application.domain.matching.references import Citation, find_numbers, references_in
 from services.cash_application.domain.matching.scan import scan
@@ -72,11 +80,11 @@ def settle_designation(case: Case, designation: Designation) -> Settlement:
     paid = sum(line.paid_minor or 0 for line, _ in designation.lines)
     if paid > case.available_minor or paid <= 0:
         return Settlement("advice_differs", (), case.available_minor, reason=Reason.DESIGNATION_INCONSISTENT)
-    left: dict[str, Application] = {}
     flags: set[str] = set()
+    by_document: dict[str, list[RemittanceLine]] = {}
     for line, document in designation.lines:
-        _apply_line(case, line, case.open_items((document,)), left, flags)
-    applications = tuple(left.values())
+        by_document.setdefault(document, []).append(line)
+    applications = tuple(a for d, lines in by_document.items() for a in _pay_document(case, d, lines, flags))
     rest = case.available_minor - sum(a.signed_cash_minor for a in applications)
     if rest < 0 or not applications:
         return Settlement("advice_differs", (), case.available_minor, reason=Reason.DESIGNATION_INCONSISTENT)
@@ -91,45 +99,63 @@ def _kind(items: Sequence[ItemView], applications: tuple[Application, ...], rest
     return "designated"
 
 
-def _apply_line(
-    case: Case, line: RemittanceLine, items: Sequence[ItemView], done: dict[str, Application], flags: set[str]
-) -> None:
-    """Adds the line to the applications so far; cash goes to the document's items in order of due date."""
-    wanted = line.paid_minor or 0
-    side = CREDIT if wanted < 0 else "debit"
-    cash = abs(wanted)
-    touched = [item for item in items if item.side == side]
-    for item in touched:
-        before = done.get(item.item_id) or application(item, 0)
-        now = min(cash, item.remaining_minor - before.relief_minor)
-        cash -= now
-        if now:
-            done[item.item_id] = replace(before, cash_minor=before.cash_minor + now)
-    if cash:
-        flags.add("OVERPAID_LINE")
-    if touched and side != CREDIT:
-        _apply_withheld(case, line, touched[-1], done, flags)
-
-
-def _apply_withheld(
-    case: Case, line: RemittanceLine, item: ItemView, done: dict[str, Application], flags: set[str]
-) -> None:
-    """Discount and deduction of a line go to the document's last item, as far as it is still open."""
-    before = done.get(item.item_id) or application(item, 0)
-    open_minor = item.remaining_minor - before.relief_minor
-    discount = line.discount_minor if 0 < line.discount_minor <= case.earned_discount_minor(item) else 0
-    if line.discount_minor > discount:
+def _pay_document(case: Case, document: str, lines: Sequence[RemittanceLine], flags: set[str]) -> Iterator[Application]:
+    """What all lines of a document say together, on its instalments: two lines of one amount mean two instalments."""
+    items = case.open_items((document,))
+    debits = [item for item in items if item.side == DEBIT]
+    taken = -sum(line.paid_minor or 0 for line in lines if (line.paid_minor or 0) < 0)
+    for item in (item for item in items if item.side == CREDIT):
+        if now := min(taken, item.remaining_minor):
+            yield application(item, now)
+        taken -= now
+    said = [line for line in lines if (line.paid_minor or 0) >= 0]
+    paid = sum(line.paid_minor or 0 for line in said)
+    open_minor = sum(item.remaining_minor for item in debits)
+    cash = min(paid, open_minor)
+    deduction, reason = _deduction(case, said, flags)
+    discount, deduction = _within(open_minor - cash, sum(max(0, line.discount_minor) for line in said), deduction)
+    shares = relieve(case, debits, cash + discount + deduction)
+    if discount > sum(min(minor, case.earned_discount_minor(item)) for item, minor in shares):
         flags.add("DISC_UNEARNED")
+        discount, deduction = _within(open_minor - cash, 0, _deduction(case, said, flags)[0])
+        shares = relieve(case, debits, cash + deduction)
+    if taken or paid + discount + deduction > sum(minor for _, minor in shares):
+        flags.add("OVERPAID_LINE")
+    yield from _shared_out(case, shares, discount, deduction, reason)
+
+
+def _within(open_minor: int, discount: int, deduction: int) -> tuple[int, int]:
+    """Discount, then deduction, as far as the document is still open after the cash."""
     discount = min(discount, open_minor)
-    deduction = min(line.deduction_minor, open_minor - discount) if case.policy.deduction == "deduct" else 0
-    if line.deduction_minor and not line.reason:
+    return discount, min(deduction, open_minor - discount)
+
+
+def _deduction(case: Case, lines: Sequence[RemittanceLine], flags: set[str]) -> tuple[int, str | None]:
+    """What the lines withhold with a reason, and the last such reason."""
+    if any(line.deduction_minor and not line.reason for line in lines):
         flags.add("DEDUCTION_WITHOUT_REASON")
-        deduction = 0
-    if discount or deduction:
-        reason = line.reason if deduction else before.deduction_reason
-        done[item.item_id] = replace(
-            before,
-            discount_minor=before.discount_minor + discount,
-            deduction_minor=before.deduction_minor + deduction,
-            deduction_reason=reason,
+    withheld = [line for line in lines if line.deduction_minor > 0 and line.reason]
+    if case.policy.deduction != "deduct" or not withheld:
+        return 0, None
+    return sum(line.deduction_minor for line in withheld), withheld[-1].reason
+
+
+def _shared_out(
+    case: Case, shares: Sequence[tuple[ItemView, int]], discount: int, deduction: int, reason: str | None
+) -> Iterator[Application]:
+    """Splits each instalment's relief: its earned discount, the deduction on the last ones, the rest is cash."""
+    parts: list[Application] = []
+    for item, minor in reversed(shares):
+        off = min(discount, case.earned_discount_minor(item), minor)
+        withheld = min(deduction, minor - off)
+        discount, deduction = discount - off, deduction - withheld
+        parts.append(
+            application(
+                item,
+                minor - off - withheld,
+                discount_minor=off,
+                deduction_minor=withheld,
+                deduction_reason=reason if withheld else None,
+            )
         )
+    return reversed(parts)

@@ -22,7 +22,7 @@ from services.cash_application.domain.matching.numbers import (
     places,
     printed_numbers,
 )
-from services.cash_application.domain.matching.scan import Chain, Scan, label_before, scan
+from services.cash_application.domain.matching.scan import Chain, Scan, label_before, loose_digits, scan
 
 WEAK_MIN = 5
 REFERENCE_MAX = 25
@@ -53,12 +53,14 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All citations of a payment, those that lead nowhere, and the candidate accounts whose number is cited."""
+    """All citations of a payment, those that lead nowhere, and the candidate accounts whose number is cited. `loose`:
+    digits beside document numbers that nobody explains; they may be further documents in a short form."""
 
     references: tuple[Citation, ...]
     documents: tuple[Citation, ...]
     unresolved: tuple[Unresolved, ...]
     accounts: frozenset[str]
+    loose: tuple[tuple[str, int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
     documents: list[Citation] = []
     unresolved: list[Unresolved] = []
     accounts: set[str] = set()
+    loose: list[tuple[str, int, int, str]] = []
     looks = Looks.of(candidates.items)
     for field, text in fields:
         read = scan(text)
@@ -143,7 +146,9 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
         if field != "end_to_end":
             spans += [(c.start, c.end) for c in numbers]
             unresolved += broken + _find_unresolved(field, read, looks, spans, cited)
-    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts))
+            loose += _find_loose(field, read, spans, cited)
+    beside = tuple(loose) if documents else ()
+    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts), beside)
 
 
 def _decided_by_reference(
@@ -200,6 +205,14 @@ def _find_unresolved(
             if not _covered(start, end, spans):
                 found.append(Unresolved(field, start, end, chain.digits, strong))
     return found
+
+
+def _find_loose(
+    field: str, read: Scan, spans: list[tuple[int, int]], cited_accounts: set[str]
+) -> Iterable[tuple[str, int, int, str]]:
+    own_digits = {number_parts(account).digits for account in cited_accounts}
+    free = (place for place in loose_digits(read) if place[0] not in own_digits)
+    return [(field, start, end, "unread") for _, start, end in free if not _covered(start, end, spans)]
 
 
 def orders_in(read: Scan) -> list[tuple[str, int, int]]:

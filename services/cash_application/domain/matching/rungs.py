@@ -49,18 +49,35 @@ Rung = Callable[[Case], Verdict]
 
 
 def own_reference(case: Case) -> Verdict:
-    """An ISO 11649 reference that we issued decides alone which document is meant."""
+    """An ISO 11649 reference that we issued decides alone which document is meant; while further documents of the
+    same debtor are cited or something cited is unread, only together with what explains the amount to the last unit."""
     citations = case.found.references
     if not citations:
         return Verdict("own_reference", skipped=True)
     widened = _with_cited_documents(case, citations) if case.found.documents else ()
-    return replace(_settle_cited(case, "own_reference", widened or citations), witness="check_digits", final=True)
+    verdict = replace(_settle_cited(case, "own_reference", widened or citations), witness="check_digits", final=True)
+    if not verdict.posts or verdict.settlement.explains_amount:
+        return verdict
+    if any(place.strong for place in case.found.unresolved):
+        return replace(verdict, reason=Reason.CITATION_UNRESOLVED, proposals=(verdict.settlement,))
+    others = _others(case, citations)
+    same = case.accounts_of(verdict.documents) | set(case.payer.known)
+    if any(case.open_items(c.documents) and case.accounts_of(c.documents) <= same for c in others):
+        together = _settle_cited(case, "own_reference", citations + others)
+        proposals = tuple(s for s in (together.settlement, verdict.settlement) if s and s.applications)
+        return replace(verdict, reason=together.reason or Reason.CITATION_WITHOUT_WITNESS, proposals=proposals)
+    return verdict
+
+
+def _others(case: Case, citations: tuple[Citation, ...]) -> tuple[Citation, ...]:
+    """Citations of further documents beside own references."""
+    named = {d for citation in citations for d in citation.documents}
+    return tuple(c for c in case.found.documents if not set(c.documents) & named)
 
 
 def _with_cited_documents(case: Case, citations: tuple[Citation, ...]) -> tuple[Citation, ...]:
     """Reference and document numbers together, if together and only so they explain the amount to the last unit."""
-    named = {d for citation in citations for d in citation.documents}
-    others = tuple(c for c in case.found.documents if not set(c.documents) & named)
+    others = _others(case, citations)
     if not others or _explained(case, citations):
         return ()
     together = citations + others
@@ -107,10 +124,9 @@ def document_number(case: Case) -> Verdict:
     if verdict.settlement is None or (verdict.reason and not verdict.settlement.applications):
         return verdict
     witness = _witness(case, case.accounts_of(verdict.documents), verdict.settlement)
-    incomplete = any(place.strong for place in case.found.unresolved)
-    return _judged(
-        case, "document_number", verdict.documents, verdict.settlement, witness, verdict.evidence, incomplete
-    )
+    incomplete = bool(case.found.loose) or any(place.strong for place in case.found.unresolved)
+    evidence = (*verdict.evidence, *case.found.loose)[:EVIDENCE_MAX]
+    return _judged(case, "document_number", verdict.documents, verdict.settlement, witness, evidence, incomplete)
 
 
 def _witness(case: Case, accounts: frozenset[str], settlement: Settlement) -> str:

@@ -48,6 +48,11 @@ LABEL_GAP_MAX = 8
 
 _RUN = re.compile(r"[0-9]+|[A-Z]+")
 _CURRENCY = r"(?:EUR|USD|GBP|CHF|€|\$|£)"
+_PERIOD = (
+    r"(?<![\d/.-])(?:0?[1-9]|1[0-2])[/.](?:19|20)\d\d(?![\d/-])"
+    r"|(?<![\dA-Z/.-])(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])(?![\d/-])"
+)
+_PERIODS = re.compile(_PERIOD)
 _MASK = re.compile(
     rf"{_CURRENCY}\s?\d+(?:[.,' ]\d{{3}})*(?:[.,]\d{{1,2}})?(?![\d])"
     rf"|(?<![\dA-Z.,])\d{{1,3}}(?:[.,' ]\d{{3}})*[.,]\d{{2}}(?![\d.,/-]\d|\d)"
@@ -55,8 +60,7 @@ _MASK = re.compile(
     r"|(?<!\d)(?<!\d[.,])\d{4,}[.,]\d{2}(?![\d.,/-]\d|\d)"
     r"|(?<![\d/.-])(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?![\d/-])"
     r"|(?<![\d/.-])(?:0?[1-9]|[12]\d|3[01])[./](?:0?[1-9]|1[0-2])[./](?:(?:19|20)\d\d|\d\d)(?![\d/-])"
-    r"|(?<![\d/.-])(?:0?[1-9]|1[0-2])[/.](?:19|20)\d\d(?![\d/-])"
-    r"|(?<![\dA-Z/.-])(?:19|20)\d\d[/-](?:0[1-9]|1[0-2])(?![\d/-])"
+    rf"|{_PERIOD}"
 )
 _IBAN = re.compile(r"(?<![A-Z0-9])(?!RF)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Z0-9])")
 _TIGHT = frozenset(("-", "/", ".", "_", "–"))
@@ -109,6 +113,15 @@ class Scan:
 def scan(text: str) -> Scan:
     """Scan of the first TEXT_MAX characters."""
     return Scan(text[:TEXT_MAX])
+
+
+def loose_digits(read: Scan) -> list[tuple[str, int, int]]:
+    """(text, start, end) of digits that may be a short form of a number and are surely nothing else: single digits,
+    digits with letters behind them and years after a month are left out; `10/2026` may be a month or a number."""
+    periods = [(m.group(), *m.span()) for m in _PERIODS.finditer(read.text)]
+    single = (c for chains in read.chains.values() for c in chains if c.first == c.last and not c.glued)
+    free = [c for c in single if len(c.digits) > 1 and label_before(read.runs, c.first) != "month"]
+    return periods + [(c.digits, *read.runs[c.first][1:]) for c in free]
 
 
 def _masked_runs(folded: str, runs: tuple[tuple[str, int, int], ...]) -> frozenset[int]:

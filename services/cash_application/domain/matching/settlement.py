@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 
 from services.cash_application.domain.matching.case import Case
 from services.cash_application.domain.matching.combinations import search
+from services.cash_application.domain.matching.instalments import (
+    by_document,
+    in_due_order,
+    oldest_of_each,
+    only_exact,
+    too_early,
+)
 from services.cash_application.domain.matching.model import CREDIT, DEBIT, Application, ItemView, Reason
 
 EXACT_KINDS = frozenset({"exact", "instalment", "discount", "bank_charge", "discount_and_charge"})
-INSTALMENTS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ def settle(case: Case, items: Sequence[ItemView]) -> Settlement:
         return Settlement("credits_exceed", (), case.available_minor, reason=Reason.DESIGNATION_INCONSISTENT)
     return (
         _exact(case, items, short)
-        or _some_instalments(case, items)
+        or _instalments(case, items)
         or (_over(case, items, -short) if short < 0 else None)
         or _small_difference(case, items, short)
         or _short(case, items, short)
@@ -105,16 +111,50 @@ def _on_largest(kind: str, applications: tuple[Application, ...], relief: str, m
     return Settlement(kind, tuple(bearing if a is largest else a for a in applications))
 
 
-def _some_instalments(case: Case, items: Sequence[ItemView]) -> Settlement | None:
-    """A document in instalments is named as a whole: the only set of its items that touches every named document."""
-    documents = {item.document_id for item in items}
-    if len(documents) == len(items) or any(item.side == CREDIT for item in items):
+def _instalments(case: Case, items: Sequence[ItemView]) -> Settlement | None:
+    """Documents in instalments are named as a whole: of each the oldest, at least one, that together are the amount,
+    after earned discount, before a stated charge; of one document also the only instalment that is the amount."""
+    groups = by_document(items)
+    if len(groups) == sum(map(len, groups)):
         return None
-    hits = search([i.remaining_minor for i in items], case.available_minor, INSTALMENTS_MAX, 20)
-    whole = [hit for hit in hits if {items[i].document_id for i in hit} == documents]
-    if not whole or (len(whole) > 1 and len(documents) > 1):
+    credits = [item for item in items if item.side == CREDIT]
+    due_minor = case.available_minor + sum(item.remaining_minor for item in credits)
+    charge = case.payment.charges_minor
+    for kind, discounted, target in (
+        ("instalment", False, due_minor),
+        ("discount", True, due_minor),
+        ("bank_charge", False, due_minor + charge),
+        ("discount_and_charge", True, due_minor + charge),
+    ):
+        if "charge" in kind and not charge:
+            continue
+        discounts = {i.item_id: case.earned_discount_minor(i) for i in items} if discounted else {}
+        if settled := _oldest(case, kind, groups, credits, discounts, target):
+            return settled
+        if kind == "instalment" and len(groups) == 1 and (exact := only_exact(groups[0], target)):
+            return Settlement(kind, _with_discounts([*credits, exact], {}))
+    return None
+
+
+def _oldest(
+    case: Case,
+    kind: str,
+    groups: list[list[ItemView]],
+    credits: list[ItemView],
+    discounts: dict[str, int],
+    target_minor: int,
+) -> Settlement | None:
+    """The oldest instalments of each document that make the target; two ways to make it are a question to a person."""
+    amounts = [[item.remaining_minor - discounts.get(item.item_id, 0) for item in group] for group in groups]
+    choices = oldest_of_each(amounts, target_minor)
+    if not choices:
         return None
-    return Settlement("instalment", tuple(application(items[i], items[i].remaining_minor) for i in whole[0]))
+    if len(choices) > 1:
+        part = tuple(application(i, minor) for i, minor in in_due_order(case, [g[0] for g in groups], target_minor))
+        return Settlement("instalments_unclear", part, reason=Reason.AMOUNT_NOT_UNIQUE)
+    chosen = [item for group, count in zip(groups, choices[0], strict=True) for item in group[:count]]
+    paid = _with_discounts([*credits, *chosen], discounts)
+    return _with_charge(kind, paid, case.payment.charges_minor) if "charge" in kind else Settlement(kind, paid)
 
 
 def _over(case: Case, items: Sequence[ItemView], over: int) -> Settlement:
@@ -122,8 +162,21 @@ def _over(case: Case, items: Sequence[ItemView], over: int) -> Settlement:
     covered = case.policy.over_tolerance_for(case.payment.currency).covers(over, case.available_minor - over)
     if covered and case.closing:
         return Settlement("small_gain", paid, 0, over)
+    if not covered and any(too_early(case, items, item) for item in items if item.side == DEBIT):
+        return _beyond(case, items)
     reason = Reason.WAITS_FOR_CLOSE if covered else None
     return Settlement("overpaid", paid, over, reason=reason)
+
+
+def _beyond(case: Case, items: Sequence[ItemView]) -> Settlement:
+    """More than the instalments that are to be paid now: of one document these are paid and the rest waits; over
+    several documents, or with a credit that would become cash, a person says what is meant."""
+    part = fill(case, items)
+    left = case.available_minor - sum(a.signed_cash_minor for a in part)
+    if not part:
+        return Settlement("overpaid", (), case.available_minor, reason=Reason.OVERPAID)
+    sure = len(by_document(items)) == 1 and all(item.side == DEBIT for item in items)
+    return Settlement("overpaid", part, left, reason=None if sure else Reason.DESIGNATION_INCONSISTENT)
 
 
 def _small_difference(case: Case, items: Sequence[ItemView], short: int) -> Settlement | None:
@@ -145,11 +198,15 @@ def _small_difference(case: Case, items: Sequence[ItemView], short: int) -> Sett
 def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
     """Less than is open: a part of one document, by policy; over several documents nobody said which is short."""
     one = len({item.document_id for item in items if item.side == DEBIT}) == 1
+    filled = fill(case, items)
+    if one and sum(a.signed_cash_minor for a in filled) < case.available_minor:
+        return _beyond(case, items)
     flags = ("SHORT",)
     if any(short == d.amount_minor for item in items for d in item.discounts):
         flags += ("DISC_UNEARNED",)
     kind = "partial" if one else "oldest_first"
-    part = Settlement(kind, fill(items, case.available_minor), flags=flags)
+    left = case.available_minor - sum(a.signed_cash_minor for a in filled)
+    part = Settlement(kind, filled, left, flags=flags)
     if one:
         return part if case.policy.short == "partial" else replace(part, reason=Reason.SHORT_UNALLOCATED)
     if case.policy.short_several == "suggest":
@@ -158,12 +215,8 @@ def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
     return replace(part, reason=Reason.WAITS_FOR_CLOSE) if waits else part
 
 
-def fill(items: Sequence[ItemView], available_minor: int) -> tuple[Application, ...]:
-    """All credits, then the debits in the order given until the money is used up."""
-    filled = [application(i, i.remaining_minor) for i in items if i.side == CREDIT]
-    rest = available_minor + sum(a.cash_minor for a in filled)
-    for item in items:
-        if item.side == DEBIT and rest > 0:
-            filled.append(application(item, min(rest, item.remaining_minor)))
-            rest -= filled[-1].cash_minor
-    return tuple(filled)
+def fill(case: Case, items: Sequence[ItemView]) -> tuple[Application, ...]:
+    """All credits, then the debits in the order given until the money is used up or no instalment is due yet."""
+    credits = [application(i, i.remaining_minor) for i in items if i.side == CREDIT]
+    shares = in_due_order(case, items, case.available_minor + sum(a.cash_minor for a in credits))
+    return (*credits, *(application(item, minor) for item, minor in shares))

@@ -140,7 +140,7 @@ def _oldest_first(case: Case) -> Iterator[Idea]:
     """What the known payer owes, in order of due date, until the money is used up."""
     items: list[ItemView] = case.payable_items(frozenset(case.payer.known))[:FILL_ITEMS_MAX]
     if items and case.payer.sole_owner and not any(item.disputed_minor for item in items):
-        yield fill(items, case.available_minor), "oldest_first", "oldest items of the known payer", None
+        yield fill(case, items), "oldest_first", "oldest items of the known payer", None
 
 
 def cash_candidates(case: Case) -> tuple[CashCandidate, ...]:

@@ -33,6 +33,7 @@ def verify(
     """
     problems = check_sums(payment, candidates, decision)
     problems += check_amount_alone(payment, candidates, policy, decision)
+    problems += check_due_order(candidates, decision)
     again = match(payment, candidates, policy, closing=closing, on=on)
     if again != decision:
         problems.append(
@@ -101,6 +102,10 @@ def check_amount_alone(payment: PaymentView, candidates: Candidates, policy: Pol
     if decision.applications[0].account_id not in accounts:
         return ["amount alone applied to an account for which the payer is not known"]
     items = [i for i in candidates.items if i.account_id in accounts and _payable(i, payment)]
+    chosen = decision.applications[0].item_id
+    owed = [i for i in candidates.items if i.account_id in accounts and i.side == DEBIT and i.item_id != chosen]
+    if any((i.currency, i.remaining_minor) == (payment.currency, payment.open_minor) for i in owed):
+        return ["amount alone applied although another open item has the same amount"]
     amounts = [i.remaining_minor - min(i.disputed_minor, i.remaining_minor) for i in items]
     if sum(comb(len(amounts), size) for size in range(1, policy.subset_items_max + 1)) > RECOUNT_MAX:
         return []
@@ -111,6 +116,25 @@ def check_amount_alone(payment: PaymentView, candidates: Candidates, policy: Pol
     step = max(_round_step(value), gcd(*distinct) if len(distinct) >= 3 else 1)
     least = Fraction(subsets * step, 1) / (Fraction(value, 10) + step)
     return [f"λ is at least {least}, the bound {policy.lambda_max}"] if least > policy.lambda_max else []
+
+
+def check_due_order(candidates: Candidates, decision: Decision) -> list[str]:
+    """Within a document an older instalment stays open only when the one paid is, alone, exactly the amount."""
+    problems = []
+    relief = {a.item_id: a.relief_minor for a in decision.applications if a.side == DEBIT}
+    for document in sorted({a.document_id for a in decision.applications}):
+        opened = [i for i in candidates.items if (i.document_id, i.side) == (document, DEBIT) and i.remaining_minor]
+        paid = [i for i in opened if i.item_id in relief]
+        latest = max((i.due_on for i in paid), default=None)
+        passed = [i for i in opened if latest and i.due_on < latest and relief.get(i.item_id, 0) < i.remaining_minor]
+        exact = len(paid) == 1 and relief[paid[0].item_id] in (
+            paid[0].remaining_minor,
+            paid[0].remaining_minor - paid[0].disputed_minor,
+        )
+        near = any(abs(i.remaining_minor - relief.get(paid[0].item_id, 0)) <= len(opened) for i in passed)
+        if passed and (not exact or near):
+            problems.append(f"document {document}: an instalment is paid before {passed[0].item_id}, which is older")
+    return problems
 
 
 def _accounts_of_payer(payment: PaymentView, candidates: Candidates) -> set[str]:

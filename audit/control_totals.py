@@ -8,6 +8,7 @@ from datetime import date
 
 from audit.equation import difference, terms
 from audit.findings import Findings
+from audit.journal import first_lines
 from audit.ledger_log import ITEM_EVENTS
 from audit.log_reader import Event, Log
 from audit.stores import Row, Store
@@ -30,15 +31,40 @@ def closed_days(log: Log) -> dict[tuple[str, date, int], dict[int, Event]]:
 def check_control_totals(log: Log, store: Store | None, findings: Findings) -> None:
     """Each marker once: the same totals in every partition, and each figure by the fold."""
     fold = Fold(log)
-    for (company, on, _), markers in sorted(closed_days(log).items(), key=lambda entry: entry[0][2]):
+    journal = Lines(store) if store is not None else None
+    days = closed_days(log)
+    for (company, on, _), markers in sorted(days.items(), key=lambda entry: entry[0][2]):
         first = next(iter(markers.values()))
         totals = first.data["totals"]
         same = all(marker.data["totals"] == totals for marker in markers.values())
         findings.true(same, "day.closed {} {}: its copies name different totals", company, on)
         fold.advance({partition: marker.offset for partition, marker in markers.items()})
         _check_items(company, on, totals, fold, findings)
-        _check_banks(company, on, totals, fold, store, findings)
-    findings.figures["closed_days"] = len(closed_days(log))
+        _check_banks(company, on, totals, fold, journal, findings)
+    findings.figures["closed_days"] = len(days)
+
+
+class Lines:
+    """Journal lines that carry bank cash, with their business date; and debits charged to accounts as new items, which
+    no payment's split tells."""
+
+    def __init__(self, store: Store) -> None:
+        self.days = {row["posting_id"]: row["business_date"] for row in store["postings"]}
+        self.cash = [line for line in store["lines"] if line["bank_account"]]
+        charges = {row["item_id"] for row in store["items"] if row["kind"] == "charge"}
+        opened = set(first_lines(store).values())
+        self.charged = [line for line in self.cash if line["item_id"] in charges and line["id"] in opened]
+
+    def until(self, company: str, on: date) -> list[Row]:
+        """Lines of a company accounted for up to a day."""
+        return [line for line in self.cash if line["company"] == company and line["accounted_on"] <= on]
+
+    def charged_until(self, company: str, on: date) -> Counter[tuple[str, str]]:
+        sums: Counter[tuple[str, str]] = Counter()
+        for line in self.charged:
+            if line["company"] == company and line["accounted_on"] <= on:
+                sums[line["bank_account"], line["currency"]] += line["amount_minor"]
+        return sums
 
 
 class Fold:
@@ -115,42 +141,28 @@ def _check_items(company: str, on: date, totals: dict, fold: Fold, findings: Fin
         findings.equal(found[key], told.get(key, 0), "day.closed {} {}: open {} {} by the log", company, on, *key)
 
 
-def _check_banks(company: str, on: date, totals: dict, fold: Fold, store: Store | None, findings: Findings) -> None:
+def _check_banks(company: str, on: date, totals: dict, fold: Fold, journal: Lines | None, findings: Findings) -> None:
     found = fold.banks(company, on)
     told = {
         (bank, body["currency"]): Counter({n.removesuffix("_minor"): v for n, v in body.items() if n != "currency"})
         for bank, body in totals.get("bank_accounts", {}).items()
     }
-    charged = _charged(store, company, on) if store else Counter()
+    charged = journal.charged_until(company, on) if journal else Counter()
     for key in sorted(set(found) | set(told)):
         term = told.get(key, Counter())
         findings.equal(0, difference(term), "day.closed {} {} {} {}: the money equation", company, on, *key)
         for name in FROM_LOG:
             expected = found[key][name] - (charged[key] if name == "applied" else 0)
             findings.equal(expected, term[name], "day.closed {} {} {} {}: " + name + " by the log", company, on, *key)
-    if store is not None:
-        _check_journal(company, on, told, store, findings)
+    if journal is not None:
+        _check_journal(company, on, told, journal, findings)
 
 
-def _charged(store: Store, company: str, on: date) -> Counter[tuple[str, str]]:
-    """Debits of the bank charged to accounts as new items, which no payment's split tells."""
-    charges = {row["item_id"] for row in store["items"] if row["kind"] == "charge"}
-    seen: set[str] = set()
-    sums: Counter[tuple[str, str]] = Counter()
-    for line in store["lines"]:
-        opens = line["item_id"] in charges and line["item_id"] not in seen
-        seen.add(line["item_id"])
-        if opens and line["company"] == company and line["accounted_on"] <= on:
-            sums[line["bank_account"], line["currency"]] += line["amount_minor"]
-    return sums
-
-
-def _check_journal(company: str, on: date, told: dict, store: Store, findings: Findings) -> None:
+def _check_journal(company: str, on: date, told: dict, journal: Lines, findings: Findings) -> None:
     """Debits and what explains them, by lines; lines of later business days may or may not have been in yet."""
-    days = {row["posting_id"]: row["business_date"] for row in store["postings"]}
-    own = [line for line in store["lines"] if line["company"] == company and line["accounted_on"] <= on]
-    strict = terms([line for line in own if days.get(line["posting_id"], on) <= on])
-    late = _absolute([line for line in own if days.get(line["posting_id"], on) > on])
+    own = journal.until(company, on)
+    strict = terms([line for line in own if journal.days.get(line["posting_id"], on) <= on])
+    late = _absolute([line for line in own if journal.days.get(line["posting_id"], on) > on])
     for bank, currency in told:
         key = (company, bank, currency)
         for name in FROM_JOURNAL:

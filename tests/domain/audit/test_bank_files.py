@@ -76,7 +76,8 @@ def audited(
         row = {"company": ACME, "sha256": digest, "file_name": f"{number}.xml", "format": "camt.053"}
         store.tables["submissions"].append(row)
         store.tables["statements"].append(
-            {"company": ACME, "bank_account": "EUR-1", "printed_id": f"S{body['number']}", "number": str(body["number"]),
+            {"company": ACME, "bank_account": "EUR-1", "printed_id": f"S{body['number']}",
+             "number": str(body["number"]),
              "opening_minor": to_minor(body["opening"], "EUR"), "closing_minor": to_minor(body["closing"], "EUR"),
              "state": body.get("state", "booked")}
         )  # fmt: skip

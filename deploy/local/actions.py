@@ -56,6 +56,12 @@ async def perform(client: Client, book: "Book", day: dict[str, Any]) -> None:
         await _act(client, book, activity["by"], "/activities", activity["ref"], body)
 
 
+async def recall(client: Client, book: "Book", day: dict[str, Any]) -> None:
+    """Ask again for the disputes of a day that was fed before: their keys make the answers those of the first time."""
+    for dispute in day["disputes"]:
+        await _dispute(client, book, dispute)
+
+
 async def _dispute(client: Client, book: "Book", dispute: dict[str, Any]) -> None:
     body = {
         "account_id": dispute["account_id"],

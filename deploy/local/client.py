@@ -18,6 +18,7 @@ from deploy.local.state import StackInfo
 REQUEST_TIMEOUT_S = 60.0
 POLL_S = 0.02
 WAIT_TIMEOUT_S = 120.0
+AWAY_TIMEOUT_S, AWAY_POLL_S = 60.0, 0.2
 TOKEN_RENEW_S = 600.0
 
 
@@ -51,10 +52,24 @@ class Client:
         if key is not None:
             headers["Idempotency-Key"] = hashlib.sha256(key.encode()).hexdigest()[:40]
         url = f"{self.info.services[service]}{path}"
-        answer = await self.http.request(method, url, headers=headers, **options)
+        answer = await self._patiently(method, url, headers=headers, **options)
         if answer.status_code >= 400:
             raise StackError(f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}")
         return answer.json() if answer.content else None
+
+    async def _patiently(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """Ask again while the service does not answer or says 503. Every command is idempotent by key or content."""
+        began = time.monotonic()
+        while True:
+            try:
+                answer = await self.http.request(method, url, **options)
+            except httpx.TransportError as problem:
+                if time.monotonic() - began > AWAY_TIMEOUT_S:
+                    raise StackError(f"{url} does not answer ({problem!r}); look into {self.info.logs_dir}.") from problem
+            else:
+                if answer.status_code != 503 or time.monotonic() - began > AWAY_TIMEOUT_S:
+                    return answer
+            await asyncio.sleep(AWAY_POLL_S)
 
     async def progress(self, service: str) -> dict[str, Any]:
         return await self.call("feeder", "GET", service, "/v1/runtime/progress")

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 
 import sample
-from deploy.local import feed
+from deploy.local import actions, feed
 from deploy.local.client import Client, open_client
 from deploy.local.event_log import read_log
 from deploy.local.local_stack import LocalStack
@@ -93,6 +93,22 @@ async def feed_quarter(info: StackInfo, quarter: Path, disturb: Disturb | None =
     return states
 
 
+async def feed_again(info: StackInfo, quarter: Path) -> str:
+    """Every file and command of the quarter once more, without the passing of time; the state after it."""
+    async with client_of(info) as client:
+        book = feed.Book(json.loads((quarter / "company.json").read_text())["company"])
+        for folder in sorted((quarter / "days").iterdir()):
+            for path in sorted(folder.iterdir()):
+                if path.name != "actions.json":
+                    receipt = await feed.feed_file(client, book, path)
+                    assert receipt["known"], path.name
+            await actions.perform(client, book, json.loads((folder / "actions.json").read_text()))
+        assert book.refused == 0
+        for service in info.services:
+            await client.until_quiet(service)
+    return await state_of(info)
+
+
 async def state_of(info: StackInfo) -> str:
     found: list[str] = []
     for service, queries in STATE.items():
@@ -128,7 +144,7 @@ def test_the_same_files_and_commands_fed_twice_change_nothing(
     info, states = undisturbed
     before = asyncio.run(read_log(info.kafka_bootstrap))
     mails = asyncio.run(mails_per_request(info))
-    assert differing(states[-1], asyncio.run(feed_quarter(info, quarter))[-1]) == []
+    assert differing(states[-1], asyncio.run(feed_again(info, quarter))) == []
     after = asyncio.run(read_log(info.kafka_bootstrap))
     markers = {"clock.ticked", "day.closed"}
     assert [e.type for e in after.events if e.type not in markers] == [

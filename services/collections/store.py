@@ -156,7 +156,8 @@ async def load(db: asyncpg.Connection, events: Sequence[Event]) -> State:
     await _add_day_accounts(db, events, state, touched)
     if not touched:
         return state
-    for row in await db.fetch(LOCK_ACCOUNTS, *_columns(touched)):
+    locked = await db.fetch(LOCK_ACCOUNTS, *_columns(touched))
+    for row in locked:
         state.cases[row["company"], row["account_id"]] = Case(Account(**row))
     await _recheck_payments(db, state)
     since_on = min(event.envelope.business_date for event in events) - timedelta(days=LOOK_BACK_DAYS)

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from services.notifications import store
+from services.notifications.channels.errands import tell
 from shared.errors import Transient
 from shared.events.ledger import CashCandidate, CashCandidateCleared, CashChanged, ItemChanged, ItemOpened
 from shared.ids import derive
@@ -101,11 +102,38 @@ async def test_a_claim_ends_with_its_lease_and_counts(world: World) -> None:
     assert (first["claims"], second["claims"]) == (1, 2)
 
 
+async def test_whoever_lost_the_claim_can_no_longer_let_a_notice_go(world: World) -> None:
+    await world.tell(account(), contact(), item(), notice())
+    await world.tick()
+    moment = await world.runtime.unit.control.moment(world.pool)
+    (lost,) = await claim(world)
+    (held,) = await claim(world, "two", wall_now=world.runtime.clock.now() + timedelta(seconds=61))
+    effects = await tell(world.runtime, [world.mailer._judge(lost, moment, binding=True)])
+    assert (effects.emissions, effects.rows.letters) == ([], {})
+    effects = await tell(world.runtime, [world.mailer._judge(held, moment, binding=True)])
+    assert [e.data.TYPE for e in effects.emissions] == ["notice.sending"]
+
+
 async def test_what_a_tick_has_judged_is_claimed_at_the_next_only(world: World) -> None:
     await world.tell(notice())
     await world.pool.execute("update notice set judged_at_number = 7")
     assert await claim(world, number=7) == []
     assert len(await claim(world, number=8)) == 1
+
+
+async def test_the_gate_waits_for_a_batch_that_writes_the_same_account(world: World) -> None:
+    async def lock() -> None:
+        async with world.pool.acquire() as db, db.transaction():
+            await store.lock_accounts(db, [(COMPANY, ACCOUNT)])
+
+    await lock()
+    async with world.pool.acquire() as db:
+        async with db.transaction():
+            await store.lock_accounts(db, [(COMPANY, ACCOUNT)])
+            waiting = asyncio.create_task(lock())
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 10)
 
 
 async def test_one_transaction_locks_accounts_that_nobody_has_seen(world: World) -> None:

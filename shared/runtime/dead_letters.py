@@ -52,10 +52,14 @@ def account_of(key: str) -> str | None:
     return tail if tail and not tail.startswith("~") else None
 
 
-async def redrive(pool: asyncpg.Pool, unit: "Unit") -> dict[str, str]:
-    """Run every parked key's letters in order. Returns per key `done` or the error at which it stays parked."""
-    async with pool.acquire() as db:
-        keys = [row["key"] for row in await db.fetch(sql.PARKED_ALL)]
+async def redrive(pool: asyncpg.Pool, unit: "Unit", keys: Sequence[str] | None = None) -> dict[str, str]:
+    """Run the letters of `keys` (of every parked key if none are named) in order.
+
+    Returns per key `done` or the error at which it stays parked.
+    """
+    if keys is None:
+        async with pool.acquire() as db:
+            keys = [row["key"] for row in await db.fetch(sql.PARKED_ALL)]
     return {key: await _redrive_key(pool, unit, key) for key in keys}
 
 

@@ -20,6 +20,7 @@ from shared.money import minor_digits, to_decimal
 FOLDER = Path(__file__).parent
 CONTENT_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 NARROW_SPACE = "\u202f"
+NO_BREAK = "\u00a0"
 
 
 def money(amount_minor: int | None, currency: str) -> str:
@@ -57,12 +58,12 @@ def percent(part: int | None, whole: int | None) -> str:
 
 
 def day(value: date | datetime | str | None) -> str:
-    """`2 Mar 2026`."""
+    """`2 Mar 2026`, kept on one line."""
     if not value:
         return "–"
     if isinstance(value, str):
         value = date.fromisoformat(value[:10])
-    return f"{value.day} {value:%b %Y}"
+    return f"{value.day} {value:%b %Y}".replace(" ", NO_BREAK)
 
 
 def instant(value: datetime | str | None) -> str:

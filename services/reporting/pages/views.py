@@ -18,6 +18,7 @@ from services.reporting.queries import accounts, as_of, lists
 from services.reporting.queries.lists import Window
 
 CASH_DAYS, TREND_DAYS, WITHHELD_DAYS = 28, 60, 30
+AGING_WIDTH = 960
 SHORT_LIST = 8
 LONG_LIST = 200
 
@@ -46,9 +47,9 @@ async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
         "proposed": [row for row in holds if row["status"] == "proposed"],
         "unconfirmed": [row for row in holds if row["unconfirmed"]],
         "promises": promise_summary(await lists.promise_outcomes(db, company, Window())),
-        "promises_open": list(
-            reversed(await lists.promises(db, company, Window(from_on=on, status="open"), None, LONG_LIST))
-        )[:SHORT_LIST],
+        "promises_open": list(reversed(await lists.promises(db, company, Window(status="open"), None, LONG_LIST)))[
+            :SHORT_LIST
+        ],
         "banks": _banks(place),
         "reconciled": reconciled,
         "differences": [row for row in reconciled if row["difference_minor"] != 0],
@@ -60,7 +61,8 @@ def _aging_chart(row: Mapping[str, Any], base: str) -> Any:
         [
             Column(bucket(name), minor, short(minor, base), row["disputed"][name])
             for name, minor in row["buckets"].items()
-        ]
+        ],
+        width=AGING_WIDTH,
     )
 
 

@@ -19,8 +19,12 @@ class Upsert:
     sql: str
 
 
-def _upsert(table: str, columns: str, *, keys: int, source: str = "", newer: str = "", once: bool = False) -> Upsert:
-    """`columns` is `name type, …`; the first `keys` are the primary key. `newer`: condition to replace a row."""
+def _upsert(
+    table: str, columns: str, *, keys: int, source: str = "", newer: str = "", once: bool = False, own: str = ""
+) -> Upsert:
+    """`columns` is `name type, …`; the first `keys` are the primary key. `newer`: condition to replace a row.
+
+    `own`: the columns to replace, where another statement owns the others."""
     pairs = [part.split() for part in columns.split(",")]
     names = [name for name, _ in pairs]
     arrays = ", ".join(f"${n}::{'text' if kind == 'jsonb' else kind}[]" for n, (_, kind) in enumerate(pairs, 1))
@@ -28,13 +32,17 @@ def _upsert(table: str, columns: str, *, keys: int, source: str = "", newer: str
     quoted = [f'"{name}"' for name in names]
     listed = ", ".join(quoted)
     order = ", ".join(quoted[:keys])
-    changes = ", ".join(f"{name} = excluded.{name}" for name in quoted[keys:])
+    changes = ", ".join(f"{name} = excluded.{name}" for name in _replaced(quoted[keys:], own))
     action = "do nothing" if once else f"do update set {changes}" + (f" where {newer}" if newer else "")
     sql = (
         f"insert into {table} ({listed}) select {values} from unnest({arrays}) as n({listed}) order by {order} "
         f"on conflict ({order}) {action}"
     )
     return Upsert(source or table, tuple(names), frozenset(n for n, kind in pairs if kind == "jsonb"), sql)
+
+
+def _replaced(quoted: list[str], own: str) -> list[str]:
+    return [f'"{name.strip()}"' for name in own.split(",")] if own else quoted
 
 
 ACCOUNTS = _upsert(
@@ -199,6 +207,7 @@ NOTICE_OUTCOMES = _upsert(
     keys=2,
     source="notice_outcome",
     newer="notice.rank <= excluded.rank",
+    own="status, rank, reasons, code, sent_at, outcome_on",
 )
 ACTIVITIES = _upsert(
     "activity",

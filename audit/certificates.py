@@ -153,7 +153,7 @@ class History:
         total = 0
         for line in self.lines[item_id]:
             written = self.xids.get(line["posting_id"], 0)
-            if snapshot.sees(written) or (written == xid and line["id"] < before):
+            if line["id"] < before if written == xid else snapshot.sees(written):
                 total += sign * line["amount_minor"]
         return total
 

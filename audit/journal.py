@@ -101,9 +101,16 @@ def _sums(lines: list[Row], sign: int) -> dict[tuple, int]:
 
 
 def _check_base(store: Store, postings: dict[str, Row], findings: Findings) -> None:
-    """Base amounts follow from the rate of the item, the payment or the entry; the same currency has one amount."""
+    """Base amounts follow from the rate of the item, the payment or the entry; the same currency has one amount.
+
+    What is granted beside cash (discount, small difference, fee) goes at the rate of the item that it relieves.
+    """
     rates = {row["item_id"]: row["rate"] for row in store["items"]}
     paid = {row["payment_id"]: row["rate"] for row in store["receipts"]}
+    touched: dict[str, set[str]] = defaultdict(set)
+    for line in store["lines"]:
+        if line["item_id"]:
+            touched[line["posting_id"]].add(line["item_id"])
     for line in store["lines"]:
         posting = postings.get(line["posting_id"])
         if posting is None or line["ledger"] == "FXR":
@@ -113,7 +120,11 @@ def _check_base(store: Store, postings: dict[str, Row], findings: Findings) -> N
         if currency == base:
             findings.equal(line["amount_minor"], line["base_minor"], "entry {}, line of {}: base amount", *name)
             continue
-        known = {rates.get(line["item_id"]), paid.get(line["payment_id"]), _printed_rate(posting, base)} - {None}
+        known = {paid.get(line["payment_id"]), _printed_rate(posting, base)}
+        known |= {
+            rates.get(item_id) for item_id in ([line["item_id"]] if line["item_id"] else touched[line["posting_id"]])
+        }
+        known -= {None}
         near = [convert(line["amount_minor"], currency, base, Decimal(rate)) for rate in known]
         holds = not near or min(abs(line["base_minor"] - amount) for amount in near) <= BASE_SLACK_MINOR
         findings.true(

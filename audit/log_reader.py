@@ -129,6 +129,7 @@ def decode(topic: str, partition: int, offset: int, key: bytes | str | None, hea
 async def read_log(bootstrap: str) -> Log:
     """Every record of every topic up to the end that the log has now."""
     consumer = AIOKafkaConsumer(
+        *TOPICS,
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
@@ -145,17 +146,14 @@ async def read_log(bootstrap: str) -> Log:
 
 
 async def _read_all(consumer: AIOKafkaConsumer) -> Log:
-    there = await consumer.topics()
     partitions = [
         TopicPartition(topic, number)
         for topic in TOPICS
-        if topic in there
         for number in sorted(consumer.partitions_for_topic(topic) or ())
     ]
+    if missing := set(TOPICS) - {place.topic for place in partitions}:
+        raise LogUnreadable(f"the broker has no topic {sorted(missing)[0]}; is it the broker of this stack?")
     log = Log()
-    if not partitions:
-        return log
-    consumer.assign(partitions)
     ends = await consumer.end_offsets(partitions)
     await consumer.seek_to_beginning(*partitions)
     left = {p: end for p, end in ends.items() if end}

@@ -2,8 +2,9 @@
 
 from services.cash_application import api
 from services.cash_application.handlers import CashApplicationHandler
+from services.cash_application.rate_watch import redrive_when_rates_come
 from services.cash_application.settings import Settings
-from shared.runtime.lifecycle import Service, main
+from shared.runtime.lifecycle import Loop, Service, main
 
 
 def build(settings: Settings) -> Service:
@@ -11,6 +12,7 @@ def build(settings: Settings) -> Service:
         name="cash_application",
         handler=CashApplicationHandler(),
         routers=[api.router],
+        loops=[Loop(redrive_when_rates_come)],
         app_options={"description": "The open-item subledger: items, journal, matching, cash that waits, and why."},
     )
 

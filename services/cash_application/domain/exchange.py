@@ -1,18 +1,23 @@
 """Base amounts: every line carries the company's base currency at its date's published rate, from the first entry.
 
-The rate is the latest one published on or before the date. Amounts step cumulatively, so that the last step takes the
-rest and nothing of a rounding is left behind.
+The rate is the latest one published on or before the date and before the business day. Amounts step cumulatively, so
+that the last step takes the rest and nothing of a rounding is left behind.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from shared.money import convert
 
 Lookup = Callable[[str, str, date], str | None]
 """(company, pair `EUR/USD`, date) -> decimal text of the latest rate on or before the date."""
+
+
+ONE_DAY = timedelta(days=1)
+NO_RATE = "no rate"
+"""How the message of RateMissing begins; what was parked for it is found by these words."""
 
 
 class RateMissing(ValueError):
@@ -48,19 +53,23 @@ class Exchange:
         self._lookup = lookup
         self._known: dict[tuple[str, str, str, date], Rate | None] = {}
 
-    def rate(self, company: str, currency: str, base: str, *dates: date) -> Rate:
-        """Rate for the first of the dates that has one. Raises RateMissing."""
+    def rate(self, company: str, currency: str, base: str, on: date, business_date: date) -> Rate:
+        """Rate of a date, of the day before the business day at the latest. Raises RateMissing.
+
+        A rate of the business day itself may still be on its way beside the fact, so it counts only where none is
+        older: the same facts give the same base amounts whatever comes first.
+        """
         if currency == base:
             return Rate(currency, base)
-        for on in dates:
-            key = (company, currency, base, on)
+        for day in (min(on, business_date - ONE_DAY), business_date):
+            key = (company, currency, base, day)
             if key not in self._known:
                 self._known[key] = self._find(*key)
             if found := self._known[key]:
                 return found
         raise RateMissing(
-            f"no rate {base}/{currency} or {currency}/{base} of {company} is published on or before {dates[-1]}; "
-            "publish one on ar.control and redrive"
+            f"{NO_RATE} {base}/{currency} or {currency}/{base} of {company} is published on or before {business_date}; "
+            "publish one and what waits is run again"
         )
 
     def _find(self, company: str, currency: str, base: str, on: date) -> Rate | None:

@@ -166,11 +166,11 @@ def test_the_event_of_an_item_follows_from_before_and_after(version: int, before
 def test_rates_are_found_either_way_and_never_guessed():
     published = {"EUR/USD": "1.25", "GBP/EUR": "1.1"}
     exchange = Exchange(lambda company, pair, on: published.get(pair))
-    assert exchange.rate("acme", "USD", "EUR", DAY).base(1_000) == 800
-    assert exchange.rate("acme", "GBP", "EUR", DAY).base(1_000) == 1_100
-    assert exchange.rate("acme", "JPY", "JPY", DAY).base(7) == 7
+    assert exchange.rate("acme", "USD", "EUR", DAY, DAY).base(1_000) == 800
+    assert exchange.rate("acme", "GBP", "EUR", DAY, DAY).base(1_000) == 1_100
+    assert exchange.rate("acme", "JPY", "JPY", DAY, DAY).base(7) == 7
     with pytest.raises(RateMissing, match="EUR/CHF or CHF/EUR"):
-        exchange.rate("acme", "CHF", "EUR", DAY)
+        exchange.rate("acme", "CHF", "EUR", DAY, DAY)
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=12), st.integers(0, 10**9))
@@ -178,3 +178,16 @@ def test_discounts_are_shared_out_without_loss(parts: list[int], discount: int):
     discount = min(discount, sum(parts))
     shared = discounts_of_instalments([(DAY, discount)], parts, sum(parts))
     assert sum(d.amount_minor for own in shared for d in own) == discount
+
+
+def test_a_rate_of_the_business_day_itself_counts_only_where_none_is_older():
+    published = ((date(2026, 1, 2), "1.25"), (date(2026, 1, 5), "1.20"))
+
+    def lookup(company: str, pair: str, on: date) -> str | None:
+        found = [rate for day, rate in published if day <= on and pair == "EUR/USD"]
+        return found[-1] if found else None
+
+    exchange = Exchange(lookup)
+    assert exchange.rate("acme", "USD", "EUR", DAY, DAY).base(1_000) == 800
+    assert exchange.rate("acme", "USD", "EUR", DAY, date(2026, 1, 6)).base(1_200) == 1_000
+    assert exchange.rate("acme", "USD", "EUR", date(2025, 12, 31), date(2026, 1, 2)).base(1_000) == 800

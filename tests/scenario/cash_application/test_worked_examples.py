@@ -128,7 +128,7 @@ async def test_a_fee_that_a_bank_kept_back_closes_the_item_as_bank_charge(desk: 
 async def test_f21_settlement_at_another_rate_realises_the_difference(desk: Desk):
     """10,000 USD booked at 1.25 = 8,000 EUR, settled at 1.20 = 8,333.33 EUR: a gain of 333.33."""
     await desk.feed(customer(), invoice(NUMBER, 1_000_000, currency="USD"))
-    on = date(2026, 1, 20)
+    on = date(2026, 1, 21)
     await desk.feed(payment("p1", 1_000_000, NUMBER, currency="USD", bank_account="USD-1", valued_on=on), on=on)
     rows = await desk.rows("select ledger, sum(base_minor)::bigint as base from journal_line group by ledger")
     base = {row["ledger"]: row["base"] for row in rows if row["base"]}
@@ -137,7 +137,7 @@ async def test_f21_settlement_at_another_rate_realises_the_difference(desk: Desk
 
 async def test_pc_13_a_loss_of_exchange(desk: Desk):
     """PC-13 in shape: the later rate is lower for us; nothing stays open in the currency."""
-    on, later = date(2026, 1, 20), date(2026, 1, 21)
+    on, later = date(2026, 1, 20), date(2026, 1, 22)
     await desk.feed(customer(), invoice(NUMBER, 10_000, currency="USD"), on=on)
     await desk.feed(payment("p1", 10_000, NUMBER, currency="USD", bank_account="USD-1", valued_on=later), on=later)
     assert (await desk.item(NUMBER))["remaining_minor"] == 0

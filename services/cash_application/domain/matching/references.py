@@ -131,7 +131,7 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
     documents: list[Citation] = []
     unresolved: list[Unresolved] = []
     accounts: set[str] = set()
-    loose: list[tuple[str, int, int, str]] = []
+    read_so_far: list[tuple[str, Scan, list[tuple[int, int]], set[str]]] = []
     looks = Looks.of(candidates.items)
     for field, text in fields:
         read = scan(text)
@@ -146,9 +146,9 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
         if field != "end_to_end":
             spans += [(c.start, c.end) for c in numbers]
             unresolved += broken + _find_unresolved(field, read, looks, spans, cited)
-            loose += _find_loose(field, read, spans, cited)
-    beside = tuple(loose) if documents else ()
-    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts), beside)
+            read_so_far.append((field, read, spans, cited))
+    loose = [place for entry in read_so_far for place in _find_loose(*entry)] if documents else ()
+    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts), tuple(loose))
 
 
 def _decided_by_reference(

@@ -1,0 +1,35 @@
+"""A foreign fact that came before its first rate is parked; when a rate comes, what waits for one is run again."""
+
+import asyncio
+import contextlib
+
+from services.cash_application.domain.exchange import NO_RATE
+from shared.runtime import dead_letters
+from shared.runtime.lifecycle import Runtime
+
+LOOK_EVERY_S = 5.0
+WAITING = """
+select (select count(*) from rate) as rates,
+  array(select key from parked_key where error like $1 order by key) as keys
+"""
+
+
+async def redrive_when_rates_come(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Until `stop`: look for keys parked for want of a rate, and redrive them when rates were published since."""
+    tried_at = -1
+    while not stop.is_set():
+        tried_at = await look_once(runtime, tried_at)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+
+
+async def look_once(runtime: Runtime, tried_at: int) -> int:
+    """One look; `tried_at` is the number of rates at which it was last tried. The number now."""
+    async with runtime.pool.acquire() as db:
+        row = await db.fetchrow(WAITING, f"%{NO_RATE} %")
+    if row["keys"] and row["rates"] != tried_at:
+        results = await dead_letters.redrive(runtime.pool, runtime.unit, row["keys"])
+        freed = sum(result == "done" for result in results.values())
+        runtime.log.info("redriven_after_rates", keys=len(results), freed=freed)
+        runtime.relay_wanted.set()
+    return row["rates"]

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from services.ingest import store
 from services.ingest.domain import commands, configuring, releasing
 from services.ingest.domain.inbound import receipt_said
@@ -46,7 +44,7 @@ class IngestHandler:
     day_parts = 0
     day_phase2 = False
 
-    async def load(self, db: asyncpg.Connection, events: Sequence[Event], moment: Moment) -> Any:
+    async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> Any:
         return [await _load(db, event, moment) for event in events]
 
     def decide(self, state: Any, events: Sequence[Event], moment: Moment) -> Effects:
@@ -57,17 +55,17 @@ class IngestHandler:
             effects.rows.append(rows)
         return effects
 
-    async def save(self, db: asyncpg.Connection, effects: Effects) -> None:
+    async def save(self, db: Any, effects: Effects) -> None:
         for rows in effects.rows:
-            await store.save(db, rows)  # tidy: one command per call
+            await store.save(db, rows)
             if rows.control:
                 await save_control(db, rows.control)
 
-    async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]:
+    async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         return {}
 
 
-async def _load(db: asyncpg.Connection, event: Event, moment: Moment) -> Any:
+async def _load(db: Any, event: Event, moment: Moment) -> Any:
     data, company = event.data, event.company
     match data:
         case commands.WriteChunk():

@@ -205,7 +205,8 @@ async def consume_once(runtime: "Runtime", source: Source) -> int:
 
 async def load_positions(runtime: "Runtime", partitions: Sequence[Partition]) -> dict[Partition, int]:
     async with runtime.pool.acquire() as db:
-        return await store.positions(db, partitions)
+        found = await store.positions(db, partitions)
+    return {Partition(*lane): offset for lane, offset in found.items()}
 
 
 async def run(runtime: "Runtime", stop: asyncio.Event) -> None:

@@ -8,7 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from services.ingest.store.submissions import STAGED_COLUMNS
-from shared.bus.port import Partition
+
+Lane = tuple[str, int]
+"""Topic and number of a partition."""
 
 POSITIONS = """
 select topic, partition, next_offset from feed_position
@@ -39,20 +41,20 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::date[
 """
 
 
-async def positions(db: asyncpg.Connection, partitions: Sequence[Partition]) -> dict[Partition, int]:
+async def positions(db: asyncpg.Connection, partitions: Sequence[Lane]) -> dict[Lane, int]:
     """Own positions; a partition seen for the first time begins at 0."""
-    rows = await db.fetch(POSITIONS, [p.topic for p in partitions], [p.number for p in partitions])
-    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    rows = await db.fetch(POSITIONS, [topic for topic, _ in partitions], [number for _, number in partitions])
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-async def move(db: asyncpg.Connection, spans: Mapping[Partition, tuple[int, int]]) -> bool:
+async def move(db: asyncpg.Connection, spans: Mapping[Lane, tuple[int, int]]) -> bool:
     """Move positions over (first, last) of each partition; False when another process was ahead.
 
     A foreign topic may have holes, so a batch may begin behind the position, but never before it.
     """
     lanes = sorted(spans)
-    topics, numbers = [p.topic for p in lanes], [p.number for p in lanes]
-    kept = {Partition(r["topic"], r["partition"]): r["next_offset"] for r in await db.fetch(LOCK, topics, numbers)}
+    topics, numbers = [topic for topic, _ in lanes], [number for _, number in lanes]
+    kept = {(row["topic"], row["partition"]): row["next_offset"] for row in await db.fetch(LOCK, topics, numbers)}
     if any(kept.get(lane, 0) > spans[lane][0] for lane in lanes):
         return False
     moved = await db.fetch(MOVE, topics, numbers, [spans[lane][1] + 1 for lane in lanes])

@@ -136,15 +136,17 @@ async def _save_chunk(db: asyncpg.Connection, rows: "Rows", chunk: Chunk, writte
 
 async def _save_written(db: asyncpg.Connection, rows: "Rows", written: Written) -> None:
     company = rows.company
-    for statement, saved in ((SAVE_ACCOUNTS, written.accounts), (SAVE_PARTS, written.parts)):
-        if saved:
-            keys = list(saved)
-            await db.execute(
-                statement, company, keys, [saved[k][0] for k in keys], [saved[k][1] for k in keys]
-            )  # tidy: two
+    if written.accounts:
+        await db.execute(SAVE_ACCOUNTS, company, *_versioned(written.accounts))
+    if written.parts:
+        await db.execute(SAVE_PARTS, company, *_versioned(written.parts))
     if written.documents:
         await _save_documents(db, company, written)
     await _save_bank(db, company, written)
+
+
+def _versioned(saved: dict[str, tuple[int, dict[str, Any]]]) -> tuple[list[str], list[int], list[dict[str, Any]]]:
+    return list(saved), [version for version, _ in saved.values()], [state for _, state in saved.values()]
 
 
 async def _save_documents(db: asyncpg.Connection, company: str, written: Written) -> None:

@@ -14,6 +14,7 @@ class SmtpServer:
     data_delay_s: float = 0.0
     taken: list[tuple[str, str, bytes]] = field(default_factory=list)
     begun: int = 0
+    data_begun: asyncio.Event = field(default_factory=asyncio.Event)
     connections: int = 0
     port: int = 0
     _server: asyncio.Server | None = None
@@ -68,6 +69,7 @@ class SmtpServer:
 
     async def _data(self, reader, writer, answer, sender: str, recipient: str) -> bool:
         self.begun += 1
+        self.data_begun.set()
         if self.data_mode == "refuse_start":
             await answer("451 4.3.0 later")
             return True

@@ -186,7 +186,7 @@ async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Foun
         for row in rows:
             if row["item_id"] not in books.items:
                 books.hold_item(mapping.item_of(row))
-    wanted = sorted({(view.company, view.currency, view.open_minor) for view in needs.views.values()})
+    wanted = _amounts_without_citation(books, needs)
     if wanted:
         columns = [list(column) for column in zip(*wanted, strict=True)]
         rows = await db.fetch(sql.AMOUNT_ITEMS, *columns, needs.on, AMOUNT_ITEMS_MAX)
@@ -196,6 +196,16 @@ async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Foun
                 item = mapping.item_of(row)
                 books.items[item.item_id] = item
             books.amount_items.setdefault((item.company, item.currency, item.remaining_minor), []).append(item)
+
+
+def _amounts_without_citation(books: Books, needs: Needs) -> list[tuple[str, str, int]]:
+    """Amounts that must speak for themselves: of payments that name no item. The close looks at every amount again."""
+    found = set()
+    for name, view in needs.views.items():
+        cites = any((view.company, token) in books.item_ids_by_key for token in needs.tokens_of[name])
+        if needs.days or not cites:
+            found.add((view.company, view.currency, view.open_minor))
+    return sorted(found)
 
 
 async def _applications(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:

@@ -38,7 +38,7 @@ async def gather(sources: Sources, findings: Findings) -> tuple[dict[str, Store]
         try:
             stores[service] = await read_store(service, dsn)
         except asyncpg.UndefinedTableError as problem:
-            findings.note(f"the store of {service} was not looked at: {problem}")
+            findings.true(False, "the store of {} cannot be read: {}", service, problem)
     if not sources.kafka:
         findings.note("no broker given: only what the outboxes hold of the log was looked at")
         log = Log()

@@ -4,8 +4,9 @@ exact amount where at most twenty accounts fit. Own folding, own search; only wh
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from unicodedata import combining, normalize
@@ -85,64 +86,72 @@ def cash_of_record(event: Event) -> Cash:
     )
 
 
+Since = dict[str, datetime]
+"""Kind of evidence -> since when it was there: a document that came later connects nothing before."""
+
+
 class Register:
-    """Accounts and documents of all companies, to be looked up by what cash says."""
+    """Accounts and documents of all companies, to be looked up by what cash says; each with when it was known."""
 
     def __init__(self, accounts: Iterable[Event], items: Iterable[Event]) -> None:
-        self._by_iban: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._by_name: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._by_digits: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-        self._by_reference: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        self._by_iban: dict[tuple[str, str], Since] = defaultdict(dict)
+        self._by_name: dict[tuple[str, str], Since] = defaultdict(dict)
+        self._by_digits: dict[tuple[str, str], dict[tuple[str, str], datetime]] = defaultdict(dict)
+        self._by_reference: dict[tuple[str, str], dict[tuple[str, str], datetime]] = defaultdict(dict)
         for event in accounts:
             account_id = event.data["account_id"]
-            self._by_name[event.company, name_key(event.data["name"])].add(account_id)
+            _keep(self._by_name[event.company, name_key(event.data["name"])], account_id, event.known_at)
             for bank in event.data.get("bank_accounts", ()):
-                self._by_iban[event.company, compact(bank["iban"])].add(account_id)
+                _keep(self._by_iban[event.company, compact(bank["iban"])], account_id, event.known_at)
         for event in items:
-            self._add_number(event.company, event.data["number"], event.data["account_id"])
-            self._add_reference(event.company, event.data.get("payment_reference") or "", event.data["account_id"])
+            self._add_number(event, compact(event.data["number"]))
+            self._add_reference(event, compact(event.data.get("payment_reference") or ""))
 
-    def _add_number(self, company: str, number: str, account_id: str) -> None:
-        whole, runs = compact(number), _DIGITS.findall(compact(number))
+    def _add_number(self, event: Event, whole: str) -> None:
+        runs = _DIGITS.findall(whole)
         if len(whole) >= NUMBER_CHARS_MIN and runs and len(runs[-1]) >= NUMBER_DIGITS_MIN:
-            self._by_digits[company, runs[-1]].add((whole, account_id))
+            _keep(self._by_digits[event.company, runs[-1]], (whole, event.data["account_id"]), event.known_at)
 
-    def _add_reference(self, company: str, reference: str, account_id: str) -> None:
-        whole = compact(reference)
+    def _add_reference(self, event: Event, whole: str) -> None:
         if whole.startswith("RF") and len(whole) >= NUMBER_CHARS_MIN:
-            self._by_reference[company, whole[:8]].add((whole, account_id))
+            _keep(self._by_reference[event.company, whole[:8]], (whole, event.data["account_id"]), event.known_at)
 
-    def connects(self, cash: Cash) -> dict[str, set[str]]:
-        """Account -> what connects it, amounts left aside."""
-        found: dict[str, set[str]] = defaultdict(set)
+    def connects(self, cash: Cash) -> dict[str, Since]:
+        """Account -> what connects it and since when, amounts left aside."""
+        found: dict[str, Since] = defaultdict(dict)
         if cash.payer_account:
-            for account_id in self._by_iban.get((cash.company, compact(cash.payer_account)), ()):
-                found[account_id].add("bank_account")
-        for name in (cash.payer_name, *(cash.texts if cash.source == "quarantined" else ())):
-            for account_id in self._by_name.get((cash.company, name_key(name)), ()) if name_key(name) else ():
-                found[account_id].add("name")
+            for account_id, since in self._by_iban.get((cash.company, compact(cash.payer_account)), {}).items():
+                _keep(found[account_id], "bank_account", since)
+        hints = cash.texts if cash.source == "quarantined" else ()
+        for name in (cash.payer_name, *hints):
+            for account_id, since in self._by_name.get((cash.company, name_key(name)), {}).items() if name else ():
+                _keep(found[account_id], "name", since)
         for text in cash.texts:
-            for account_id in self._cited(cash.company, text):
-                found[account_id].add("reference")
-            for account_id in (
-                self._by_iban.get((cash.company, compact(text)), ()) if cash.source == "quarantined" else ()
-            ):
-                found[account_id].add("bank_account")
+            for account_id, since in self._cited(cash.company, text):
+                _keep(found[account_id], "reference", since)
+        for text in hints:
+            for account_id, since in self._by_iban.get((cash.company, compact(text)), {}).items():
+                _keep(found[account_id], "bank_account", since)
         return found
 
-    def _cited(self, company: str, text: str) -> set[str]:
-        plain, found = compact(text), set()
+    def _cited(self, company: str, text: str) -> Iterator[tuple[str, datetime]]:
+        """Accounts whose document or reference stands in the text as a whole."""
+        plain = compact(text)
         for run in set(_DIGITS.findall(plain)):
-            for whole, account_id in self._by_digits.get((company, run), ()):
+            for (whole, account_id), since in self._by_digits.get((company, run), {}).items():
                 if _stands(whole, plain):
-                    found.add(account_id)
+                    yield account_id, since
         start = plain.find("RF")
         while start >= 0:
-            for whole, account_id in self._by_reference.get((company, plain[start : start + 8]), ()):
+            for (whole, account_id), since in self._by_reference.get((company, plain[start : start + 8]), {}).items():
                 if plain.startswith(whole, start):
-                    found.add(account_id)
+                    yield account_id, since
             start = plain.find("RF", start + 1)
-        return found
+
+
+def _keep(found: dict, key: object, since: datetime) -> None:
+    """The earliest instant counts."""
+    found[key] = min(found.get(key, since), since)
 
 
 def _stands(whole: str, plain: str) -> bool:

@@ -12,6 +12,7 @@ from audit.evidence import (
     ACCOUNTS_PER_AMOUNT_MAX,
     Cash,
     Register,
+    Since,
     cash_of_credit,
     cash_of_payment,
     cash_of_record,
@@ -30,7 +31,7 @@ class Money:
 
     cash: Cash
     event: Event
-    accounts: dict[str, set[str]]
+    accounts: dict[str, Since]
     amount_minor: int
     states: Course | None = None
     closed_at: datetime | None = None
@@ -95,14 +96,16 @@ class CashObstacles:
             open_minor, accounts = self._standing(money, decided_at)
             if not open_minor:
                 continue
-            evidence = accounts.get(account_id) or self._by_amount(money, open_minor, account_id, decided_at)
+            limit = decided_at - MARGIN
+            evidence = {kind for kind, known_at in accounts.get(account_id, {}).items() if known_at < limit}
+            evidence = evidence or self._by_amount(money, open_minor, account_id, decided_at)
             if evidence and days_after(calendar, since, on) <= days_max:
                 yield (
                     f"cash {money.cash.source} {money.cash.id} of {open_minor} {money.cash.currency} is connected by "
                     f"{', '.join(sorted(evidence))}, known since {money.event.known_at.isoformat()}"
                 )
 
-    def _standing(self, money: Money, decided_at: datetime) -> tuple[int, dict[str, set[str]]]:
+    def _standing(self, money: Money, decided_at: datetime) -> tuple[int, dict[str, Since]]:
         """What of the cash waited all the time from the margin to the decision, and whose it may be."""
         if money.states is None:
             return money.amount_minor, money.accounts
@@ -111,11 +114,11 @@ class CashObstacles:
             later = money.states.until(decided_at)
             return (0 if later else money.amount_minor), money.accounts
         last = states[-1]
-        accounts = {account: set(found) for account, found in money.accounts.items()}
-        own = {p["account_id"]: {"identified"} for p in last.data["split"] if p["unapplied_minor"]}
+        accounts = money.accounts
+        own = {p["account_id"]: {"identified": last.known_at} for p in last.data["split"] if p["unapplied_minor"]}
         if last.actor.startswith("user:"):
             accounts = {}
-        return min(_waiting(state) for state in states), accounts | own
+        return min(_waiting(state) for state in states), {**accounts, **own}
 
     def _by_amount(self, money: Money, open_minor: int, account_id: str, decided_at: datetime) -> set[str]:
         if money.states is not None:

@@ -8,6 +8,8 @@ REASONS = {
     "DAY_NOT_CLOSED": "The business day was not closed everywhere",
     "PARKED": "Something that could concern the account is held back",
     "PROMISE": "A promise to pay stands",
+    "PLAN": "A payment plan stands",
+    "NO_PROFILE": "No contact rules for this kind of debtor",
     "DISPUTED": "The item is disputed",
     "CREDIT_COVERS": "A credit covers the claim",
     "ITEM_CHANGED": "The item changed since the request",

@@ -66,7 +66,11 @@ def test_the_disputed_part_is_a_sub_column_and_never_more_than_what_remains() ->
 
 def test_groups_and_currencies_stay_apart() -> None:
     rows = age([amount(1, AS_OF, "DE"), amount(2, AS_OF, "DE", currency="USD"), amount(3, AS_OF, "AT")], [], AS_OF)
-    assert [(r.group, r.currency, r.gross_minor) for r in rows] == [("AT", "EUR", 3), ("DE", "EUR", 1), ("DE", "USD", 2)]
+    assert [(r.group, r.currency, r.gross_minor) for r in rows] == [
+        ("AT", "EUR", 3),
+        ("DE", "EUR", 1),
+        ("DE", "USD", 2),
+    ]
 
 
 def test_d2_dso_simple() -> None:

@@ -11,7 +11,7 @@ from shared.ids import derive
 from tests.store.reporting.world import World, at
 
 HOSTILE = '<script>alert("x")</script> & Söhne'
-FORMULA = "=HYPERLINK(\"http://evil.example\",\"click\")"
+FORMULA = '=HYPERLINK("http://evil.example","click")'
 RIGHT_TO_LEFT = "שלום חברה בע״מ"
 NAMES = ("Alder Legal LLP", "Baltic Shipyards AG", "Canvas Biotech Inc", "Delta Energy Partners", "Eiger Capital GmbH")
 INDUSTRIES = ("legal", "shipping", "biotech", "energy", "private_equity")
@@ -56,7 +56,11 @@ async def masterdata(world: World) -> None:
 def numbers_of(n: int) -> list[tuple[str, int, date]]:
     """Documents of an account: number, amount, due date."""
     return [
-        (f"INV-{n:02d}{k:02d}", 84_000 + 13_700 * ((n * 7 + k * 3) % 11), START + timedelta(days=(n * 5 + k * 17) % 95 - 70))
+        (
+            f"INV-{n:02d}{k:02d}",
+            84_000 + 13_700 * ((n * 7 + k * 3) % 11),
+            START + timedelta(days=(n * 5 + k * 17) % 95 - 70),
+        )
         for k in range(6)
     ]
 
@@ -87,7 +91,11 @@ async def cash_of_day(world: World, number: int) -> None:
         relief = {"cash": paid, "discount": discount} if discount else {"cash": paid}
         facts += [
             world.received(
-                name, paid, currency_of(n), payer=payments.Payer(name=name_of(n)), remittance_text=[f"{invoice} thank you"]
+                name,
+                paid,
+                currency_of(n),
+                payer=payments.Payer(name=name_of(n)),
+                remittance_text=[f"{invoice} thank you"],
             ),
             world.item(
                 invoice, amount, due_on=due_on, remaining=remaining, relief=relief, accounted_on=world.on, **common
@@ -102,7 +110,11 @@ async def cash_of_day(world: World, number: int) -> None:
 def _waiting(world: World, number: int) -> list[Any]:
     lost, known = f"U-{number}", f"W-{number}"
     return [
-        world.received(lost, 45_000 + number, remittance_text=["invoice as agreed"], payer=payments.Payer(name="J. Doe")),
+                name,
+                paid,
+                currency_of(n),
+                payer=payments.Payer(name=name_of(n)),
+                remittance_text=[f"{invoice} thank you"],
         world.state(lost, 45_000 + number, unidentified=45_000 + number, reason_code="NO_EVIDENCE"),
         world.received(known, 30_000, payer=payments.Payer(name=name_of(4))),
         world.state(known, 30_000, unapplied=30_000, account_id=account_id(4), rule="payer_known"),
@@ -134,7 +146,9 @@ async def work_of_day(world: World, number: int) -> None:
         status = ("kept", "broken", "partly_kept")[n % 3]
         received = {"kept": 90_000, "broken": 0, "partly_kept": 40_000}[status]
         facts.append(
-            world.promise(f"R-{n}", 90_000, world.on - timedelta(days=1), status, account_id=account_id(n), received=received)
+            world.promise(
+                f"R-{n}", 90_000, world.on - timedelta(days=1), status, account_id=account_id(n), received=received
+            )
         )
     if number == 8:
         facts += _trouble(world)
@@ -160,7 +174,8 @@ def _trouble(world: World) -> list[Any]:
         late,
         lost,
         notifications.NoticeUnknown(
-            company=world.company, notice_id=lost.notice_id, account_id=lost.account_id, message_id="<x>", code="CONNECTION_LOST"
+            company=world.company, notice_id=lost.notice_id, account_id=lost.account_id, message_id="<x>",
+            code="CONNECTION_LOST",
         ),
         collections.ActivityLogged(
             company=world.company, activity_id=derive("activity", 1), account_id=account_id(n), kind="call",
@@ -202,7 +217,8 @@ async def vouched(world: World) -> dict[str, Any]:
         world.company,
     )
     unknown = await world.rows(
-        "select bank_account, sum(unidentified_minor)::bigint as unidentified_minor from payment where company = $1 group by 1",
+        "select bank_account, sum(unidentified_minor)::bigint as unidentified_minor from payment "
+        "where company = $1 group by 1",
         world.company,
     )
     totals: dict[str, Any] = {"items": {}, "bank_accounts": {}}

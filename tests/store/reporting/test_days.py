@@ -11,7 +11,9 @@ DUE = date(2026, 2, 20)
 def vouched(debit: int, **bank: int) -> dict[str, Any]:
     return {
         "items": {"EUR": {"debit_minor": debit, "credit_minor": 0}},
-        "bank_accounts": {"EUR-1": {"currency": "EUR", "opening_minor": 0} | {f"{k}_minor": v for k, v in bank.items()}},
+        "bank_accounts": {
+            "EUR-1": {"currency": "EUR", "opening_minor": 0} | {f"{k}_minor": v for k, v in bank.items()}
+        },
     }
 
 

@@ -155,7 +155,9 @@ async def test_a_callback_with_another_state_is_refused(browser: httpx.AsyncClie
     assert SESSION_COOKIE not in answer.cookies
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil", "/login", "javascript:x", "/a\nb"])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil", "/login", "javascript:x", "/a\nb"]
+)
 def test_next_never_leaves_the_pages(target: str) -> None:
     assert inside(target) == "/"
     assert inside("/accounts?q=a%20b") == "/accounts?q=a%20b"

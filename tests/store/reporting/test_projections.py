@@ -46,7 +46,10 @@ async def test_a_payment_is_folded_by_version_and_its_places_sum_to_its_split(wo
         "select place, account_id, sum(delta_minor)::bigint as minor from payment_posting "
         "group by 1, 2 having sum(delta_minor) <> 0 order by 1, 2"
     )
-    assert [(r["place"], r["account_id"], r["minor"]) for r in rows] == [("applied", "C-1", 600), ("on_account", "C-1", 300)]
+    assert [(r["place"], r["account_id"], r["minor"]) for r in rows] == [
+        ("applied", "C-1", 600),
+        ("on_account", "C-1", 300),
+    ]
     (part,) = await world.rows("select applied_minor, unapplied_minor, on_account_minor from payment_part")
     assert part == {"applied_minor": 600, "unapplied_minor": 0, "on_account_minor": 300}
 

@@ -106,7 +106,14 @@ class World:
         return item_id(self.document_id(number))
 
     def invoice(
-        self, number: str, amount: int, *, document_on: date, due_on: date, account_id: str = "C-1", currency: str = "EUR"
+        self,
+        number: str,
+        amount: int,
+        *,
+        document_on: date,
+        due_on: date,
+        account_id: str = "C-1",
+        currency: str = "EUR",
     ) -> invoices.InvoiceIssued:
         return invoices.InvoiceIssued(
             company=self.company,

@@ -194,6 +194,7 @@ def _close_day(books: Books, event: Event, policies: Policies) -> None:
         return
     policy = policies.of(event)
     on = event.data.date
+    returns.explain_waiting(books, event.company)
     waiting = {str(r.payment_id): r for r in books.receipts.values() if r.open_minor and r.business_date <= on}
     views = [replace(r.view, available_minor=r.open_minor) for r in waiting.values() if r.company == event.company]
     for view in closing_order(views):

@@ -3,6 +3,7 @@
 Invariant: a candidate stands exactly as long as the money waits and the evidence holds; each change is told once.
 """
 
+import re
 from dataclasses import replace
 from datetime import date
 from uuid import UUID
@@ -18,6 +19,7 @@ from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.events.payments import PaymentAnnounced, QuarantineState, StatementHeld
 from shared.ids import derive
 
+_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 ANNOUNCED_DAYS = 5
 """Days between an announcement and its booking, at most."""
 
@@ -194,9 +196,11 @@ def held_views(fact: StatementHeld) -> list[PaymentView]:
 
 
 def quarantine_view(fact: QuarantineState, on: date) -> PaymentView | None:
-    """A quarantined payment as far as it tells; None when it has no amount."""
+    """A quarantined payment as far as it tells; None when it has no amount. Which hint is what is told by its form."""
     if not fact.amount_minor or not fact.currency:
         return None
+    accounts = [hint for hint in fact.hints if _IBAN.fullmatch("".join(hint.split()).upper())]
+    names = [hint for hint in fact.hints if hint not in accounts and not any(char.isdigit() for char in hint)]
     return PaymentView(
         payment_id=str(fact.record_id),
         company=fact.company,
@@ -204,8 +208,9 @@ def quarantine_view(fact: QuarantineState, on: date) -> PaymentView | None:
         currency=fact.currency,
         amount_minor=fact.amount_minor,
         valued_on=on,
-        payer_name=fact.hints[0] if fact.hints else None,
-        remittance_text=tuple(fact.hints),
+        payer_name=names[0] if names else None,
+        payer_account=accounts[0] if accounts else None,
+        remittance_text=tuple(hint for hint in fact.hints if hint not in accounts),
     )
 
 

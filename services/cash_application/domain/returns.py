@@ -21,6 +21,7 @@ from services.cash_application.domain.cash import Place, Receipt
 from services.cash_application.domain.exchange import Rate
 from services.cash_application.domain.items import Item
 from services.cash_application.domain.journal import DEBIT, Kind, Ledger, Posting
+from services.cash_application.domain.matching.folding import account_number
 from services.cash_application.domain.receipt_keys import UNIQUE, receipt_keys
 from services.cash_application.domain.rows import Applied, OpenDebit
 from services.cash_application.domain.suggestions import withdraw
@@ -48,27 +49,26 @@ def return_payment(books: Books, fact: PaymentReturned) -> None:
     """Book a return on its payment, or as not explained while the payment is not there. Again: nothing changes."""
     if fact.return_id in books.open_debits:
         return
-    receipt = find_receipt(books, fact)
-    rate = _rate(books, fact)
-    _fee(books, fact, rate)
-    taken = Taken(fact.return_id, fact.amount_minor, fact.reason_code, Ledger.BANK, fact.valued_on, fact.accounted_on)
-    left = take_back(books, receipt, taken) if receipt is not None else fact.amount_minor
-    if left:
-        _not_explained(books, fact, rate, left)
-    keys = tuple(receipt_keys(fact.references))
     debit = OpenDebit(
         fact.company,
         fact.return_id,
         fact.bank_account,
         fact.currency,
         fact.amount_minor,
-        left,
+        fact.amount_minor,
         fact.valued_on,
         fact.accounted_on,
         fact.reason_code,
-        keys,
-        receipt.payment_id if receipt else fact.payment_id,
+        tuple(receipt_keys(fact.references)),
+        fact.payment_id,
     )
+    rate = _rate(books, fact)
+    _fee(books, fact, rate)
+    receipt = find_receipt(books, debit, fact.payer.account)
+    if receipt is not None:
+        _take_for(books, debit, receipt, Ledger.BANK, fact.accounted_on)
+    if debit.left_minor:
+        _not_explained(books, fact, rate, debit.left_minor)
     keep_debit(books, debit)
 
 
@@ -77,16 +77,16 @@ def keep_debit(books: Books, debit: OpenDebit) -> None:
     books.written.open_debits[debit.debit_id] = debit
 
 
-def find_receipt(books: Books, fact: PaymentReturned) -> Receipt | None:
+def find_receipt(books: Books, debit: OpenDebit, payer_account: str = "") -> Receipt | None:
     """The payment that a return names: by id, by a unique key, else by reference, amount and payer together."""
-    if fact.payment_id is not None:
-        return books.receipts.get(fact.payment_id)
-    for key in receipt_keys(fact.references):
-        ids = books.receipt_ids_by_key.get((fact.company, key), ())
-        found = [r for i in ids if _could_be(r := books.receipts[i], fact)]
+    if debit.payment_id is not None:
+        return books.receipts.get(debit.payment_id)
+    for key in debit.keys:
+        ids = books.receipt_ids_by_key.get((debit.company, key), ())
+        found = [r for i in ids if _could_be(r := books.receipts[i], debit)]
         if not key.startswith(UNIQUE):
-            whole = [r for r in found if r.amount_minor - r.returned_minor == fact.amount_minor]
-            found = [r for r in whole if _same_payer(r, fact)]
+            whole = [r for r in found if r.amount_minor - r.returned_minor == debit.left_minor]
+            found = [r for r in whole if _same_payer(r, payer_account)]
         payers = {r.view.payer_account for r in found}
         if len(found) == 1 or (found and len(payers) == 1 and payers != {None}):
             return max(found, key=lambda r: (r.valued_on, str(r.payment_id)))
@@ -105,17 +105,24 @@ def meets(debit: OpenDebit, receipt: Receipt, keys: list[str]) -> bool:
 
 def explain(books: Books, debit: OpenDebit, receipt: Receipt) -> None:
     """A debit that waited is explained by a payment: the payment's cash goes against it."""
-    taken = Taken(
-        debit.debit_id,
-        debit.left_minor,
-        debit.reason_code,
-        Ledger.SUSPENSE,
-        debit.valued_on,
-        max(debit.accounted_on, books.cause.business_date),
-    )
+    _take_for(books, debit, receipt, Ledger.SUSPENSE, max(debit.accounted_on, books.cause.business_date))
+    keep_debit(books, debit)
+
+
+def explain_waiting(books: Books, company: str) -> None:
+    """Returns that wait are looked up again: return and payment may have been taken in at the same instant."""
+    waiting = [d for d in books.open_debits.values() if d.company == company and d.left_minor]
+    for debit in sorted(waiting, key=lambda d: (d.valued_on, str(d.debit_id))):
+        receipt = find_receipt(books, debit)
+        if receipt is not None and receipt.amount_minor > receipt.returned_minor:
+            explain(books, debit, receipt)
+            books.next_step()
+
+
+def _take_for(books: Books, debit: OpenDebit, receipt: Receipt, contra: Ledger, accounted_on: date) -> None:
+    taken = Taken(debit.debit_id, debit.left_minor, debit.reason_code, contra, debit.valued_on, accounted_on)
     debit.left_minor = take_back(books, receipt, taken)
     debit.payment_id = receipt.payment_id
-    keep_debit(books, debit)
 
 
 def take_back(books: Books, receipt: Receipt, taken: Taken) -> int:
@@ -263,14 +270,15 @@ def _tell(books: Books, receipt: Receipt, posting: Posting, rows: list[Applied],
     candidates_of_person(books, receipt)
 
 
-def _could_be(receipt: Receipt, fact: PaymentReturned) -> bool:
-    same = (receipt.company, receipt.bank_account, receipt.currency) == (fact.company, fact.bank_account, fact.currency)
-    return same and receipt.amount_minor > receipt.returned_minor and receipt.valued_on <= fact.valued_on
+def _could_be(receipt: Receipt, debit: OpenDebit) -> bool:
+    mine = (receipt.company, receipt.bank_account, receipt.currency)
+    same = mine == (debit.company, debit.bank_account, debit.currency)
+    return same and receipt.amount_minor > receipt.returned_minor and receipt.valued_on <= debit.valued_on
 
 
-def _same_payer(receipt: Receipt, fact: PaymentReturned) -> bool:
-    mine, theirs = receipt.view.payer_account, fact.payer.account
-    return not mine or not theirs or "".join(mine.split()).upper() == "".join(theirs.split()).upper()
+def _same_payer(receipt: Receipt, payer_account: str) -> bool:
+    mine = account_number(receipt.view.payer_account)
+    return not mine or not payer_account or mine == account_number(payer_account)
 
 
 def _rate(books: Books, fact: PaymentReturned) -> Rate:

@@ -18,6 +18,12 @@ cross join lateral (
 ) as r
 """
 
+WAITING_DEBITS = """
+select company, debit_id, keys, payment_id from open_debit
+where company = any($1::text[]) and left_minor > 0 and (keys <> '{}' or payment_id is not null)
+order by valued_on desc, debit_id limit $2
+"""
+
 ITEM_KEYS = """
 select k.company, k.key, k.item_id, k.account_id
 from unnest($1::text[], $2::text[]) as wanted(company, key)

@@ -25,6 +25,7 @@ from shared.events.catalogue import key_of
 
 WAITING_MAX = 1_000
 """Payments that one run at a day's close tries; those not tried longest come first, so that none is forgotten."""
+DEBITS_MAX = 500
 AMOUNT_ITEMS_MAX = 41
 ALIKE_MAX = 5
 ALIKE_DAYS = 31
@@ -96,6 +97,13 @@ async def _waiting_receipts(db: asyncpg.Connection, needs: Needs, found: Found) 
         needs.origins.add((row["company"], row["payment_id"]))
         if row["account_id"]:
             found.lock.add((row["company"], row["account_id"]))
+    rows = await db.fetch(sql.WAITING_DEBITS, companies, DEBITS_MAX)
+    for row in rows:
+        needs.debits.add((row["company"], row["debit_id"]))
+        needs.receipt_keys.update((row["company"], key) for key in row["keys"])
+        if row["payment_id"] is not None:
+            needs.touched.add((row["company"], row["payment_id"]))
+            found.payments.add((row["company"], row["payment_id"]))
 
 
 async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:

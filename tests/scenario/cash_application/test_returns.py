@@ -85,6 +85,17 @@ async def test_a_return_before_its_payment_waits_and_is_explained_by_it(desk: De
     assert await desk.close() == []
 
 
+async def test_a_return_that_missed_its_payment_is_explained_at_the_close(desk: Desk):
+    """Return and payment taken in at the same instant by two replicas do not see each other."""
+    await paid(desk, end_to_end="E2E-4711")
+    keys = await desk.rows("delete from receipt_key returning *")
+    assert await desk.feed(returned("r1", 117_600, end_to_end="E2E-4711")) == []
+    await desk.rows("insert into receipt_key values ($1, $2, $3)", *keys[0].values())
+    told = await desk.close()
+    assert types(told) == ["payment.unapplied", "item.reopened"]
+    assert (await desk.prove())["bank_accounts"]["EUR-1"]["not_explained_minor"] == 0
+
+
 async def test_payment_and_return_in_one_batch(desk: Desk):
     told = await desk.feed(
         customer(),

@@ -5,7 +5,7 @@ Invariant: reading a fact twice, or an older version late, changes nothing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.reporting.domain.reconciliation import compare
 from services.reporting.domain.snapshot import snapshot
@@ -23,8 +23,6 @@ from shared.events.catalogue import LEDGER
 from shared.events.codec import Event
 from shared.runtime.effects import DayWork, Effects, Moment
 
-if TYPE_CHECKING:
-    import asyncpg
 
 ITEM_EVENTS = (ledger.ItemState,)
 PAYMENT_EVENTS = (ledger.PaymentState,)
@@ -36,7 +34,7 @@ class ReportingHandler:
     day_parts = 0
     day_phase2 = True
 
-    async def load(self, db: "asyncpg.Connection", events: Sequence[Event], moment: Moment) -> Known:
+    async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> Known:
         """States of the items and payments of the batch, locked; the facts of a day for day work."""
         known = Known()
         known.items = await load_items(
@@ -60,10 +58,10 @@ class ReportingHandler:
                 fold(effects.rows, state, event)
         return effects
 
-    async def save(self, db: "asyncpg.Connection", effects: Effects) -> None:
+    async def save(self, db: Any, effects: Effects) -> None:
         await save_rows(db, effects.rows)
 
-    async def totals(self, db: "asyncpg.Connection", closed: DayWork) -> dict[str, Any]:
+    async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         """Nobody reads a marker of this service."""
         return {}
 

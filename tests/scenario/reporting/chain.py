@@ -1,4 +1,4 @@
-"""Cash application and reporting in a row, without a bus: what the door says goes to both, what the ledger says to one."""
+"""Cash application and reporting in a row, without a bus: the door speaks to both, the ledger to the reports."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -8,6 +8,8 @@ import asyncpg
 from shared.events.facts import Fact
 from tests.scenario.cash_application.desk import ACME, DAY, Desk
 from tests.store.reporting.world import World
+
+DIFFERENCES = "select * from reconciliation where date = $1 and difference_minor is distinct from 0"
 
 
 class Chain:
@@ -34,9 +36,7 @@ class Chain:
         await self._tell(await self.desk.close(day))
         await self.world.close(await self.desk.prove(day))
         self.on = self.world.on
-        return await self.world.rows(
-            "select * from reconciliation where date = $1 and difference_minor is distinct from 0", day
-        )
+        return await self.world.rows(DIFFERENCES, day)
 
     def yesterday(self) -> date:
         return self.on - timedelta(days=1)

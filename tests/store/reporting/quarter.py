@@ -110,11 +110,9 @@ async def cash_of_day(world: World, number: int) -> None:
 def _waiting(world: World, number: int) -> list[Any]:
     lost, known = f"U-{number}", f"W-{number}"
     return [
-                name,
-                paid,
-                currency_of(n),
-                payer=payments.Payer(name=name_of(n)),
-                remittance_text=[f"{invoice} thank you"],
+        world.received(
+            lost, 45_000 + number, remittance_text=["invoice as agreed"], payer=payments.Payer(name="J. Doe")
+        ),
         world.state(lost, 45_000 + number, unidentified=45_000 + number, reason_code="NO_EVIDENCE"),
         world.received(known, 30_000, payer=payments.Payer(name=name_of(4))),
         world.state(known, 30_000, unapplied=30_000, account_id=account_id(4), rule="payer_known"),

@@ -60,6 +60,8 @@ def own_reference(case: Case) -> Verdict:
         return verdict
     if any(place.strong for place in case.found.unresolved):
         return replace(verdict, reason=Reason.CITATION_UNRESOLVED, proposals=(verdict.settlement,))
+    if _names_more(case, citations):
+        return replace(verdict, reason=Reason.DESIGNATION_INCONSISTENT, proposals=(verdict.settlement,))
     others = _others(case, citations)
     same = case.accounts_of(verdict.documents) | set(case.payer.known)
     if any(case.open_items(c.documents) and case.accounts_of(c.documents) <= same for c in others):
@@ -67,6 +69,13 @@ def own_reference(case: Case) -> Verdict:
         proposals = tuple(s for s in (together.settlement, verdict.settlement) if s and s.applications)
         return replace(verdict, reason=together.reason or Reason.CITATION_WITHOUT_WITNESS, proposals=proposals)
     return verdict
+
+
+def _names_more(case: Case, citations: tuple[Citation, ...]) -> bool:
+    """Whether the payer's structured lines name further documents, known or not, beside the own references."""
+    designation = read_designation(case)
+    referred = {d for citation in citations for d in citation.documents}
+    return designation is not None and bool(designation.open_ends or set(designation.documents) - referred)
 
 
 def _others(case: Case, citations: tuple[Citation, ...]) -> tuple[Citation, ...]:

@@ -318,3 +318,15 @@ def test_equal_amounts_are_never_posted_by_amount_alone(data):
     decision = match(payment, Candidates(opened, (ACME,)), policy, closing=True, on=TODAY)
     equal = [i for i in opened if i.remaining_minor == payment.amount_minor]
     assert len(equal) < 2 or decision.applications == ()
+
+
+def test_a_payment_short_of_several_references_in_structured_blocks_is_not_posted_by_the_first_alone() -> None:
+    items = [item("INV-1001", "4760.00", payment_reference=OWN), item("INV-1002", "4760.00", payment_reference=OTHER)]
+    payment = known(
+        "9352.45",
+        creditor_reference=OWN,
+        remittance=(RemittanceLine(document=OWN), RemittanceLine(document=OTHER)),
+    )
+    decision = decide(payment, *items)
+    assert decision.outcome is Outcome.SUGGESTED
+    assert decision.applications == ()

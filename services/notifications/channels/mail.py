@@ -16,6 +16,7 @@ import asyncpg
 from services.notifications import store
 from services.notifications.channels.content import compose
 from services.notifications.channels.errands import errand, moment_of, tell
+from services.notifications.channels.pace import Pace
 from services.notifications.channels.smtp import Accepted, Down, Lane, Ready, Refused, SmtpOptions, Unanswered
 from services.notifications.domain.commands import Delivered, JudgeNotice
 from services.notifications.domain.letter import Letter
@@ -39,7 +40,6 @@ ACK_POLL_S = 0.005
 LEASE_MARGIN_S = 30.0
 LOST_EVERY_S = 5.0
 NOTE_TRIES_MAX = 8
-IDLE_LIVE_S, IDLE_STREAM_S = 1.0, 0.1
 CHANNEL = "email"
 LOST = "SENDER_LOST"
 Result = Accepted | Refused | Unanswered | Down | None
@@ -79,28 +79,28 @@ class MailDispatcher:
         )
         self._lanes = [Lane(options) for _ in range(settings.smtp_connections)]
         self._owner = f"notifications-{settings.instance}"
+        self._pace = Pace(runtime.clock, stream=settings.clock == "stream")
         self._width = len(self._lanes)
         self._down = False
         self._lost_at: float | None = None
         self._restarted = True
 
-    @property
-    def idle_s(self) -> float:
-        return IDLE_STREAM_S if self._settings.clock == "stream" else IDLE_LIVE_S
-
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; a group in hand is brought to its end."""
-
-        async def step() -> int:
-            done = await self.step()
-            if not done and not stop.is_set():
-                await self._rest(stop)
-            return done
-
         try:
-            await loops.forever(self._runtime, "mail", step, until=stop)
+            await loops.forever(self._runtime, "mail", lambda: self._look(stop), until=stop)
         finally:
             await asyncio.gather(*(lane.quit() for lane in self._lanes))
+
+    async def _look(self, stop: asyncio.Event) -> int:
+        done = 0
+        if self._down or self._pace.due((await moment_of(self._runtime)).number):
+            done = await self.step()
+        if done:
+            self._pace.at_once()
+        else:
+            await self._pace.rest(stop)
+        return done
 
     async def step(self) -> int:
         """One round. Returns the number of notices taken. Raises Transient while the mail server is down."""
@@ -307,10 +307,3 @@ class MailDispatcher:
             moment = await moment_of(self._runtime)
             await self._note([self._told(Parcel(c), Unanswered(LOST), moment) for c in lost])
         self._restarted, self._lost_at = False, clock.monotonic()
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(self.idle_s):
-                await stop.wait()
-        except TimeoutError:
-            return

@@ -22,6 +22,7 @@ from standardwebhooks.webhooks import Webhook
 
 from services.notifications import store
 from services.notifications.channels.errands import errand, moment_of, tell
+from services.notifications.channels.pace import Pace
 from services.notifications.domain.commands import Answered, JudgeHold
 from services.notifications.settings import Settings
 from shared.errors import Stop
@@ -39,7 +40,6 @@ FINAL_STATUSES = (400, 409, 410, 413, 422)
 SECRET_BYTES_MIN = 24
 ANSWER_BYTES_MAX = 65_536
 LEASE_MARGIN_S = 20.0
-IDLE_LIVE_S, IDLE_STREAM_S = 1.0, 0.1
 
 
 class _TargetEntry(BaseModel):
@@ -116,6 +116,7 @@ class WebhookSender:
         self._runtime, self._settings = runtime, settings
         self._targets = read_targets(settings)
         self._owner = f"notifications-{settings.instance}"
+        self._pace = Pace(runtime.clock, stream=settings.clock == "stream")
         self._client = client or httpx.AsyncClient(
             timeout=httpx.Timeout(settings.webhook_timeout_s),
             follow_redirects=False,
@@ -125,22 +126,20 @@ class WebhookSender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; what is in flight is brought to its end."""
-        idle_s = IDLE_STREAM_S if self._settings.clock == "stream" else IDLE_LIVE_S
-
-        async def step() -> int:
-            done = await self.step()
-            if not done and not stop.is_set():
-                try:
-                    async with asyncio.timeout(idle_s):
-                        await stop.wait()
-                except TimeoutError:
-                    return 0
-            return done
-
         try:
-            await loops.forever(self._runtime, "webhook", step, until=stop)
+            await loops.forever(self._runtime, "webhook", lambda: self._look(stop), until=stop)
         finally:
             await self._client.aclose()
+
+    async def _look(self, stop: asyncio.Event) -> int:
+        done = 0
+        if self._pace.due((await moment_of(self._runtime)).number):
+            done = await self.step()
+        if done:
+            self._pace.at_once()
+        else:
+            await self._pace.rest(stop)
+        return done
 
     async def step(self) -> int:
         """One round. Returns the number of deliveries taken."""
@@ -173,8 +172,17 @@ class WebhookSender:
             and row.lease_until_at is not None
         ]
         answers = await asyncio.gather(*(self._post(c) for c in passed))
+        self._show(answers)
         if answers:
             await tell(self._runtime, [errand(c, answer, moment) for c, answer in zip(passed, answers, strict=True)])
+
+    def _show(self, answers: list[Answered]) -> None:
+        """Readiness names a receiver that does not answer, until one answer of it comes."""
+        for answer in answers:
+            if answer.confirmed or answer.final:
+                self._runtime.failing.pop(RECEIVER, None)
+            else:
+                self._runtime.failing[RECEIVER] = f"{answer.company}: {answer.code}"
 
     def _judge(self, claimed: asyncpg.Record, moment: Moment) -> Event:
         data = JudgeHold(

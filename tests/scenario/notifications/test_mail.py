@@ -1,5 +1,6 @@
 """Mail at most once: what leaves, what is tried again, what is never sent a second time."""
 
+import asyncio
 import email
 from datetime import date, timedelta
 from email import policy as email_policy
@@ -320,8 +321,6 @@ async def test_several_dispatchers_send_each_notice_once(world: World, server: S
     await world.tick()
     other = mail.MailDispatcher(world.runtime)
     other._owner = "notifications-1"
-    import asyncio
-
     async with world.relaying():
         await asyncio.gather(world.mailer.step(), other.step())
     await world.dispatch()
@@ -337,3 +336,24 @@ async def test_the_gate_record_keeps_what_the_auditor_asks_for(world: World, ser
     assert record["banks"] == [{"bank_account": "acme/EUR-1", "calendar": "XECB", "complete_through_on": "2026-01-16"}]
     assert record["items"][0]["version"] == 1
     assert record["policy"].startswith("contact@")
+
+
+async def test_readiness_names_a_mail_server_that_is_down_until_it_is_back(world: World, server: SmtpServer) -> None:
+    await ready(world)
+    await server.stop()
+    async with world.relaying():
+        running = asyncio.create_task(world.mailer.run(world.runtime.no_new_work))
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if down := world.runtime.failing.get("mail"):
+                break
+        assert "mail server" in down
+        await asyncio.sleep(0.5)
+        assert "mail" in world.runtime.failing
+        await server.start()
+        await asyncio.wait_for(server.data_begun.wait(), 20)
+        await asyncio.sleep(0.5)
+        assert world.runtime.failing == {}
+        world.runtime.no_new_work.set()
+        await asyncio.wait_for(running, 10)
+    world.expect("notice.sending", "notice.sent")

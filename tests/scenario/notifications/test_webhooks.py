@@ -160,9 +160,10 @@ async def test_it_is_tried_again_until_it_is_confirmed_with_the_same_key_and_bod
 ) -> None:
     receiver.answers = [httpx.Response(503), httpx.ConnectError("down"), httpx.Response(302), httpx.Response(200)]
     await ready(world)
-    for _ in range(4):
+    for attempt in range(4):
         await world.deliver()
         await later(world)
+        assert ("loop access_system" in await world.runtime.ready()) is (attempt < 3)
     assert len({r.headers["webhook-id"] for r in receiver.requests}) == 1
     assert len({r.content for r in receiver.requests}) == 1
     assert len(receiver.requests) == 4

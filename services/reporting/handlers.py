@@ -23,7 +23,6 @@ from shared.events.catalogue import LEDGER
 from shared.events.codec import Event
 from shared.runtime.effects import DayWork, Effects, Moment
 
-
 ITEM_EVENTS = (ledger.ItemState,)
 PAYMENT_EVENTS = (ledger.PaymentState,)
 

@@ -103,6 +103,7 @@ item = _table(
     _day("accounted_on", nullable=False),
     _day("valued_on"),
     sa.Index("item_account", "company", "account_id", "due_on"),
+    sa.Index("item_number", "company", "number"),
     sa.Index(
         "item_open",
         "company",

@@ -35,51 +35,55 @@ async def account_by_id(db: AsyncConnection, company: str, account_id: str) -> s
 
 async def search(
     db: AsyncConnection, cut: Cut, text: str, after: tuple[Any, ...] | None, limit: int
-) -> list[sa.RowMapping]:
+) -> list[dict[str, Any]]:
     """Accounts by part of the name or number, or by a document's number, with what is open in each currency."""
-    found = open_items(cut)
-    sign = sa.case((item.c.side == "debit", 1), else_=-1)
-    debit_overdue = sa.and_(item.c.side == "debit", item.c.due_on < cut.on)
-    open_of = (
-        sa.select(
-            item.c.account_id,
-            item.c.currency,
-            sa.cast(sa.func.sum(sign * found.c.remaining_minor), sa.BigInteger).label("open_minor"),
-            sa.cast(
-                sa.func.coalesce(sa.func.sum(found.c.remaining_minor).filter(debit_overdue), 0), sa.BigInteger
-            ).label("overdue_minor"),
-        )
-        .select_from(found.join(item, sa.and_(item.c.company == cut.company, item.c.item_id == found.c.item_id)))
-        .group_by(item.c.account_id, item.c.currency)
-        .subquery()
+    a = account
+    query = sa.select(a.c.account_id, a.c.name, a.c.country, a.c.industry, a.c.collector, a.c.status).where(
+        a.c.company == cut.company
     )
-    balance = sa.func.jsonb_agg(
-        sa.func.jsonb_build_object(
-            "currency", open_of.c.currency, "open_minor", open_of.c.open_minor, "overdue_minor", open_of.c.overdue_minor
-        )
-    ).filter(open_of.c.currency.is_not(None))
-    query = (
-        sa.select(
-            account.c.account_id, account.c.name, account.c.country, account.c.industry, account.c.collector,
-            account.c.status, sa.func.coalesce(balance, sa.text("'[]'::jsonb")).label("open"),
-        )
-        .select_from(account.outerjoin(open_of, open_of.c.account_id == account.c.account_id))
-        .where(account.c.company == cut.company)
-        .group_by(account.c.company, account.c.account_id)
-    )  # fmt: skip
     if text:
         part = f"%{_literal(text.lower())}%"
         numbered = sa.select(item.c.account_id).where(item.c.company == cut.company, item.c.number == text)
         query = query.where(
             sa.or_(
-                sa.func.lower(account.c.name).like(part, escape="\\"),
-                sa.func.lower(account.c.account_id).like(part, escape="\\"),
-                account.c.account_id.in_(numbered),
+                sa.func.lower(a.c.name).like(part, escape="\\"),
+                sa.func.lower(a.c.account_id).like(part, escape="\\"),
+                a.c.account_id.in_(numbered),
             )
         )
     if after:
-        query = query.where(sa.tuple_(account.c.name, account.c.account_id) > sa.tuple_(*after))
-    return await _rows(db, query.order_by(account.c.name, account.c.account_id).limit(limit))
+        query = query.where(sa.tuple_(a.c.name, a.c.account_id) > sa.tuple_(*after))
+    found = await _rows(db, query.order_by(a.c.name, a.c.account_id).limit(limit))
+    balances = await _open_of(db, cut, [row["account_id"] for row in found])
+    return [{**row, "open": balances.get(row["account_id"], [])} for row in found]
+
+
+async def _open_of(db: AsyncConnection, cut: Cut, account_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Open and overdue amounts of accounts, by currency."""
+    if not account_ids:
+        return {}
+    found = open_items(cut, *account_ids)
+    sign = sa.case((item.c.side == "debit", 1), else_=-1)
+    late = sa.and_(item.c.side == "debit", item.c.due_on < cut.on)
+    overdue = sa.func.coalesce(sa.func.sum(found.c.remaining_minor).filter(late), 0)
+    query = (
+        sa.select(
+            item.c.account_id,
+            item.c.currency,
+            sa.cast(sa.func.sum(sign * found.c.remaining_minor), sa.BigInteger).label("open_minor"),
+            sa.cast(overdue, sa.BigInteger).label("overdue_minor"),
+        )
+        .select_from(found.join(item, sa.and_(item.c.company == cut.company, item.c.item_id == found.c.item_id)))
+        .group_by(item.c.account_id, item.c.currency)
+        .order_by(item.c.account_id, item.c.currency)
+    )
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in await _rows(db, query):
+        grouped.setdefault(row["account_id"], []).append({name: row[name] for name in _OPEN})
+    return grouped
+
+
+_OPEN = ("currency", "open_minor", "overdue_minor")
 
 
 def _literal(text: str) -> str:

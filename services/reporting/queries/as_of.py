@@ -35,11 +35,12 @@ class Cut:
         return sa.and_(table.c.company == self.company, later)
 
 
-def open_items(cut: Cut, account_id: str | None = None) -> sa.Subquery:
-    """item_id, remaining_minor, disputed_minor of everything open at the cut."""
+def open_items(cut: Cut, *account_ids: str | None) -> sa.Subquery:
+    """item_id, remaining_minor, disputed_minor of what is open at the cut, of all accounts if none is named."""
     p = item_posting
-    mine = [] if account_id is None else [item.c.account_id == account_id]
-    theirs = [] if account_id is None else [p.c.account_id == account_id]
+    named = [account_id for account_id in account_ids if account_id is not None]
+    mine = [item.c.account_id.in_(named)] if named else []
+    theirs = [p.c.account_id.in_(named)] if named else []
     stands = sa.or_(item.c.remaining_minor > 0, item.c.disputed_minor > 0)
     current = sa.select(item.c.item_id, item.c.remaining_minor, item.c.disputed_minor).where(
         item.c.company == cut.company, stands, *mine

@@ -82,6 +82,17 @@ class Client:
         """Wait until `service` has done its work of the closed day and written its marker."""
         await self._until(service, lambda p: p["written_on"].get(company, "") >= day, f"the close of {day}")
 
+    async def until_judged(self, company: str, number: int) -> None:
+        """Wait until notifications has the tick and has put every notice that is due to its gate."""
+        await self.until_tick("notifications", number)
+        began = time.monotonic()
+        path = f"/v1/backlog?company={company}"
+        while (backlog := await self.call("feeder", "GET", "notifications", path))["pending"]:
+            if time.monotonic() - began > WAIT_TIMEOUT_S:
+                raise StackError(f"notifications still has {backlog} to judge after {WAIT_TIMEOUT_S:.0f} s")
+            await asyncio.sleep(POLL_S)
+        self.waited_s += time.monotonic() - began
+
     async def until_quiet(self, service: str) -> None:
         """Wait until the service's outbox is empty."""
         await self._until(service, lambda p: p["outbox_rows"] == 0, "an empty outbox")

@@ -108,9 +108,9 @@ async def feed_day(client: Client, company: dict[str, Any], book: Book, out: Pat
     for path in sorted(folder.iterdir()):
         if path.name != "actions.json":
             await feed_file(client, book, path)
-    await client.until_tick("collections", await _tick(client, day, MORNING_AT, zone))
+    await client.until_judged(book.company, await _tick(client, day, MORNING_AT, zone))
     await actions.perform(client, book, json.loads((folder / "actions.json").read_text(encoding="utf-8")))
-    await client.until_tick("notifications", await _tick(client, day, AFTERNOON_AT, zone))
+    await client.until_judged(book.company, await _tick(client, day, AFTERNOON_AT, zone))
     await _close(client, book.company, day)
 
 

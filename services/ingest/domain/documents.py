@@ -6,6 +6,7 @@ issued. A document's identity is company / source system / family / source id, n
 
 import hashlib
 from datetime import date
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from shared.money import text as money_text
 
 FAMILY = {"invoice": "invoice", "rebill": "invoice", "debit_memo": "debit_memo", "credit_memo": "credit_memo"}
 FAMILIES = frozenset(FAMILY.values())
+_document_id = lru_cache(maxsize=16_384)(document_id)
 Issued = InvoiceIssued | DebitMemoIssued | CreditMemoIssued
 _MODEL: dict[str, type[Issued]] = {
     "invoice": InvoiceIssued, "debit_memo": DebitMemoIssued, "credit_memo": CreditMemoIssued,
@@ -49,7 +51,7 @@ _MODEL: dict[str, type[Issued]] = {
 def identity(company: str, kind: str, body: Body) -> UUID:
     """Id of the document that a record is about; a cancellation names an invoice unless `applies_to` names a family."""
     family = FAMILY.get(kind) or _cancelled_family(body)
-    return document_id(company, required(body, "source_system"), family, required(body, "source_document_id"))
+    return _document_id(company, required(body, "source_system"), family, required(body, "source_document_id"))
 
 
 def _cancelled_family(body: Body) -> str:

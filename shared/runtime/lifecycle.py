@@ -5,6 +5,7 @@ On SIGTERM or Ctrl-C: readiness off, no new work, the batch in hand ends, the re
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -146,11 +147,20 @@ async def serve(service: Service, settings: ServiceSettings) -> int:
     if not await head_reached(settings.owner_dsn(), service.name):
         raise Stop(f"the store of {service.name} is not at the newest schema; run `migrate` first")
     runtime = await open_runtime(service, settings)
+    _collect_less_often()
     stop_on_signals(runtime)
     try:
         return await _run(service, settings, runtime)
     finally:
         await close_runtime(runtime)
+
+
+def _collect_less_often() -> None:
+    """A batch makes tens of thousands of short-lived values without cycles; at the default thresholds looking for
+    cycles among them took a third of the processor time of cash application (measured). What is loaded now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) -> int:

@@ -14,7 +14,7 @@ import httpx
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.reporting.pages.render import page
+from services.reporting.pages.render import PageRoute, page
 from services.reporting.settings import Settings
 from shared.auth import SESSION_COOKIE
 from shared.errors import Transient
@@ -28,7 +28,7 @@ NEXT_CHARS_MAX = 1_000
 TOKEN_BYTES_MAX = 65_536
 PUBLIC_PATHS = frozenset({"/login", "/login/start", "/login/callback", "/logout", "/static/recoup.css", "/favicon.ico"})
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 Process = Annotated[Runtime, Depends(get_runtime)]
 Next = Annotated[str, Query(max_length=NEXT_CHARS_MAX)]
 

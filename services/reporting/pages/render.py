@@ -3,19 +3,21 @@
 Invariant: what came from outside reaches a page as text only; the policy lets browsers load our own files only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from services.reporting.pages import words
 from shared.money import minor_digits, to_decimal
+from shared.problems import Problem, correlation_of
 
 FOLDER = Path(__file__).parent
 CONTENT_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -107,3 +109,19 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     text = TEMPLATES.get_template(template).render(standing | values)
     headers = {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "same-origin"}
     return HTMLResponse(text, status, headers=headers)
+
+
+class PageRoute(APIRoute):
+    """A problem that a page raises is answered as a page, in the words of the problem."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+        answer = super().get_route_handler()
+
+        async def answer_as_page(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except Problem as problem:
+                shown = {"problem": problem, "correlation_id": correlation_of(request)}
+                return page(request, "problem.html", problem.status_code, **shown)
+
+        return answer_as_page

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from services.reporting import reports
 from services.reporting.exceptions import exceptions_of
 from services.reporting.pages import views
-from services.reporting.pages.render import FOLDER, page
+from services.reporting.pages.render import FOLDER, PageRoute, page
 from services.reporting.queries import accounts, as_of
 from shared.auth import Principal, company_of, require
 from shared.http import Paging, page_of
@@ -20,7 +20,7 @@ from shared.permissions import REPORTING_READ
 from shared.problems import Problem
 from shared.runtime.lifecycle import Runtime, get_runtime
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 Process = Annotated[Runtime, Depends(get_runtime)]
 Reader = Annotated[Principal, Depends(require(REPORTING_READ))]
 Company = Annotated[str | None, Query(max_length=64)]

@@ -1,18 +1,57 @@
 """A world of reporting on a fresh database, and the API and pages over it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from deploy.local import databases
 from services.reporting.settings import Settings
+from shared.db.migrate import upgrade
 from shared.db.pool import create_pool
 from shared.runtime.lifecycle import close_runtime
-from tests.conftest import MakeDatabase
+from tests.conftest import PASSWORD, MakeDatabase
+from tests.store.reporting import quarter
 from tests.store.reporting.application import open_app
 from tests.store.reporting.world import World
+
+
+@pytest.fixture(scope="session")
+def lived_dsn(postgres: str) -> Iterator[str]:
+    """A database with ten days of the small quarter, for tests that only read; made once per process."""
+    name = f"reports_{os.getpid()}"
+    yield asyncio.run(_live(postgres, name))
+    asyncio.run(_drop(postgres, name))
+
+
+async def _live(admin_dsn: str, name: str) -> str:
+    admin = await databases.connect(admin_dsn)
+    try:
+        await databases.ensure_roles(admin, "reporting", PASSWORD)
+        await databases.ensure_database(admin, name, "reporting")
+    finally:
+        await admin.close()
+    await databases.grant_inside(databases.on_database(admin_dsn, name), "reporting")
+    address = databases.addresses(admin_dsn, name, "reporting", PASSWORD)
+    await upgrade(address.owner_dsn, "reporting")
+    pool = await create_pool(address.dsn)
+    world = World(pool)
+    await world.configure()
+    await quarter.live(world, days=10)
+    await pool.close()
+    return address.dsn
+
+
+async def _drop(admin_dsn: str, name: str) -> None:
+    admin = await databases.connect(admin_dsn)
+    try:
+        await admin.execute(f"drop database if exists {name} with (force)")
+    finally:
+        await admin.close()
 
 
 @pytest.fixture

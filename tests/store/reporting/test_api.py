@@ -73,15 +73,14 @@ async def test_what_was_not_known_then_is_not_in_an_answer_as_known_then(api: ht
     assert (await get(api, "items", known_at=then))["items"][0]["remaining_minor"] == 1000
 
 
-@pytest.mark.parametrize("by", ["currency", "account", "country", "industry", "collector"])
-@pytest.mark.parametrize("basis", ["due", "invoice"])
-async def test_every_grouping_sums_to_the_same(api: httpx.AsyncClient, world: World, by: str, basis: str) -> None:
+async def test_every_grouping_sums_to_the_same(api: httpx.AsyncClient, world: World) -> None:
     await two_days(world)
-    report = await get(api, "aging", by=by, basis=basis)
-    assert sum(row["gross_minor"] for row in report["rows"]) == 1070
-    assert sum(row["credits_minor"] for row in report["rows"]) == -145
-    if by == "account":
-        assert [r["group"] for r in report["rows"]] == ["(unidentified)", "C-1", "C-2"]
+    for by in ("currency", "account", "country", "industry", "collector"):
+        for basis in ("due", "invoice"):
+            rows = (await get(api, "aging", by=by, basis=basis))["rows"]
+            assert (sum(r["gross_minor"] for r in rows), sum(r["credits_minor"] for r in rows)) == (1070, -145), by
+    by_account = (await get(api, "aging", by="account"))["rows"]
+    assert [row["group"] for row in by_account] == ["(unidentified)", "C-1", "C-2"]
 
 
 async def test_items_add_up_to_the_aging_and_come_in_pages(api: httpx.AsyncClient, world: World) -> None:
@@ -143,16 +142,17 @@ async def test_csv_is_neutral_and_has_decimals(api: httpx.AsyncClient, world: Wo
     assert ",-1.45," in as_parameter.text
 
 
-@pytest.mark.parametrize(
-    "path", ["promises", "disputes", "holds", "notices", "cash-received", "reconciliation", "items", "aging"]
-)
-async def test_every_list_answers_in_json_and_csv(api: httpx.AsyncClient, world: World, path: str) -> None:
+LISTS = ("promises", "disputes", "holds", "notices", "cash-received", "reconciliation", "items", "aging")
+
+
+async def test_every_list_answers_in_json_and_csv(api: httpx.AsyncClient, world: World) -> None:
     await quarter.live(world, days=10)
-    found = await get(api, path)
-    rows = found.get("items") or found.get("rows") if isinstance(found, dict) else found
-    assert rows
-    answer = await api.get(f"/v1/companies/acme/{path}?format=csv")
-    assert answer.status_code == 200 and len(answer.text.splitlines()) == len(rows) + 1 or len(rows) == 50
+    for path in LISTS:
+        query = {"limit": 500} if path not in ("cash-received", "reconciliation", "aging") else {}
+        found = await get(api, path, **query)
+        rows = found.get("items") or found.get("rows") if isinstance(found, dict) else found
+        answer = await api.get(f"/v1/companies/acme/{path}?format=csv")
+        assert rows and len(list(csv.reader(io.StringIO(answer.text, newline="")))) == len(rows) + 1, path
 
 
 async def test_summaries(api: httpx.AsyncClient, world: World) -> None:
@@ -198,3 +198,10 @@ async def test_before_the_first_day_the_answer_says_what_to_do(api: httpx.AsyncC
     answer = await api.get("/v1/companies/acme/aging")
     assert (answer.status_code, answer.json()["code"]) == (409, "no_business_day_yet")
     assert "as_of" in answer.json()["what_to_do"]
+
+
+async def test_a_difference_is_shown_on_the_overview_as_such(api: httpx.AsyncClient, world: World) -> None:
+    await quarter.live(world, days=2, wrong_cent=True)
+    text = (await api.get("/")).text
+    assert "1 of " in text and "figures differ" in text
+    assert "Nothing is plugged" in text

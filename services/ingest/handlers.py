@@ -3,6 +3,7 @@
 Invariant: every outcome of a chunk is written in the transaction that removes its staged records.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from shared.events.catalogue import key_of
 from shared.events.codec import Event
 from shared.runtime.control import save_control
 from shared.runtime.effects import DayWork, Effects, Emission, Moment
+
+FILES_READ_AT_ONCE = 3
 
 
 @dataclass(slots=True)
@@ -39,10 +42,16 @@ class Rows:
 
 
 class IngestHandler:
-    """See shared.runtime.effects.Handler. Ingest is given one command at a time."""
+    """See shared.runtime.effects.Handler. Ingest is given one command at a time.
+
+    `reading` bounds the files that one process reads at once: each holds a connection while it is staged.
+    """
 
     day_parts = 0
     day_phase2 = False
+
+    def __init__(self) -> None:
+        self.reading = asyncio.Semaphore(FILES_READ_AT_ONCE)
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> Any:
         return [await _load(db, event, moment) for event in events]
@@ -98,7 +107,7 @@ def _decide(loaded: Any, event: Event, moment: Moment, rows: Rows, effects: Effe
             return {"draft_id": str(rows.draft.draft_id), "sha256": data.sha256, "state": "proposed"}
         case commands.ApprovePolicy():
             rows.approved, activated = configuring.activate(data, loaded, event.envelope)
-            _control(event, [activated], rows, effects)
+            _control(event, [activated], rows, effects, actor=rows.approved[0].requested_by)
             return {"name": activated.name, "version": activated.version, "state": "activated"}
         case commands.ReleaseRecord():
             rows.retry_records = [releasing.to_retry(loaded).record_id]
@@ -110,10 +119,10 @@ def _decide(loaded: Any, event: Event, moment: Moment, rows: Rows, effects: Effe
     raise Rejected("command_unknown", f"ingest does not know {event.type}", 404)
 
 
-def _control(event: Event, facts: Sequence[Any], rows: Rows, effects: Effects) -> None:
+def _control(event: Event, facts: Sequence[Any], rows: Rows, effects: Effects, actor: str = "") -> None:
     """Publish control facts and keep them here as well: ingest reads none of its own topics."""
     for fact in facts:
-        effects.emit(event, fact, fact.company)
+        effects.emit(event, fact, fact.company, actor=actor)
         rows.control.append(Event(event.envelope, fact))
 
 

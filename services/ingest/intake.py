@@ -58,7 +58,7 @@ async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> 
 
     Raises Rejected: `company_unknown`, `clock_not_started`, `idempotency_conflict`, `submission_in_progress`.
     """
-    async with runtime.pool.acquire() as db:
+    async with runtime.handler.reading, runtime.pool.acquire() as db:
         submission = await _admit(runtime, db, incoming, route)
         if not await submissions.lock(db, submission.submission_id):
             raise Rejected(

@@ -57,6 +57,12 @@ def test_a_missing_statement_stops_the_chain_and_is_named() -> None:
     assert expected == "number 2 with opening balance 0.10 EUR" and found == "number 3 with opening balance 0.30 EUR"
 
 
+def test_a_missing_number_stops_the_chain_even_if_the_balances_agree() -> None:
+    chain, _ = statements.extend(Chain(), [head("1", date(2026, 1, 5), 0, 10)])
+    assert statements.extend(chain, [head("3", date(2026, 1, 7), 10, 40)]) == (chain, [])
+    assert statements.extend(chain, [head("2", date(2026, 1, 7), 10, 40)])[0].through_on == date(2026, 1, 7)
+
+
 def test_numbers_may_begin_again_with_a_year() -> None:
     chain, _ = statements.extend(Chain(), [head("250", date(2025, 12, 31), 0, 10)])
     assert statements.extend(chain, [head("1", date(2026, 1, 2), 10, 20)])[0].through_on == date(2026, 1, 2)

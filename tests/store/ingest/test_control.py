@@ -32,7 +32,9 @@ async def test_a_policy_counts_when_another_person_approved_what_it_saw(door: Do
     assert (await door.post(approve, {"sha256": draft["sha256"]}, who="olga")).status_code == 403
     done = await door.post(approve, {"sha256": draft["sha256"]}, who="carl")
     assert done.json() == {"name": "dunning", "version": "1", "state": "activated"}
-    activated = (await door.facts("policy.activated"))[0]
+    event = (await door.events("policy.activated"))[0]
+    activated = event.data
+    assert event.envelope.actor == "user:olga", "the actor is who proposed it"
     assert activated.approver == "user:carl" and activated.content == {"levels": [7, 14]}
     assert (await door.post("/v1/policies", POLICY, who="olga")).json()["code"] == "policy_version_known"
     listed = (await door.get("/v1/policies")).json()["items"]

@@ -65,6 +65,8 @@ async def test_what_is_accounted_later_is_not_in_the_day(world: World) -> None:
         world.received("Q", 1000, on=later),
         world.item("A", 1000, due_on=DUE, remaining=0, accounted_on=later),
         world.state("Q", 1000, applied={"A": 1000}, accounted_on=later),
+        world.received("U", 70, on=later),
+        world.state("U", 70, unidentified=70, accounted_on=later),
     )
     await world.close(totals)
     assert await world.rows("select 1 from reconciliation where difference_minor <> 0") == []

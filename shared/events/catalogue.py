@@ -13,7 +13,7 @@ CONTROL, ACCOUNTS, INVOICES, PAYMENTS = "ar.control", "ar.accounts", "ar.invoice
 LEDGER, COLLECTIONS, NOTIFICATIONS = "ar.ledger", "ar.collections", "ar.notifications"
 FEEDS_INBOUND, FEEDS_RECEIPTS = "feeds.inbound", "feeds.receipts"
 PARTITIONS = 12
-KeyRule = Literal["company", "account", "own"]
+KeyRule = Literal["company", "account", "payment", "own"]
 
 TOPICS_OF = {
     "ingest": (ACCOUNTS, INVOICES, PAYMENTS, CONTROL),
@@ -44,13 +44,16 @@ READS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`key` says what the Kafka key is: the company, company/account, or company/~own id (company/id on payments)."""
+    """`key` says what the Kafka key is: the company, company/account, company/payment id, or company/~own id."""
 
     model: type[BaseModel]
     topic: str
     publisher: str
     key: KeyRule
     status: Literal["draft", "stable"] = "draft"
+
+
+BANK_LINES = ("payment.received", "payment.announced", "payment.returned", "bank_debit.received")
 
 
 def _entries() -> Iterator[tuple[str, Entry]]:
@@ -67,7 +70,7 @@ def _entries() -> Iterator[tuple[str, Entry]]:
     for module, topic, publisher, key in groups:
         for model in vars(module).values():
             if isinstance(model, type) and issubclass(model, Fact) and model.TYPE and model.__module__ == module.__name__:
-                yield model.TYPE, Entry(model, topic, publisher, key)
+                yield model.TYPE, Entry(model, topic, publisher, "payment" if model.TYPE in BANK_LINES else key)
 
 
 EVENTS: dict[str, Entry] = dict(_entries())

@@ -4,13 +4,16 @@ An `Event` is also the form in which commands, timers and day work reach a handl
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.errors import Poison
 from shared.events.catalogue import EVENTS, MARKERS
 from shared.events.envelope import Envelope
+
+if TYPE_CHECKING:
+    from shared.auth import Principal
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(entry.model) for name, entry in EVENTS.items()} | {
     name: TypeAdapter(model) for name, model in MARKERS.items()
@@ -19,12 +22,13 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(entry.model) for nam
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One input: envelope, payload, and where it lay (`key`, `topic`)."""
+    """One input: envelope, payload, and where it lay (`key`, `topic`). Only a command has a `principal`."""
 
     envelope: Envelope
     data: Any
     key: str = ""
     topic: str = ""
+    principal: "Principal | None" = None
 
     @property
     def type(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from shared.bus.port import Partition, Record
+from shared.events.catalogue import PAYMENTS
 from shared.runtime import statements as sql
 from shared.runtime.outbox import pack, unpack
 
@@ -25,7 +26,7 @@ async def park(db: asyncpg.Connection, letters: Sequence[tuple["Taken", str]]) -
         sql.PARK_KEYS,
         list(keys),
         [key.partition("/")[0] for key in keys],
-        [account_of(key) for key in keys],
+        [account_of(key, taken.record.partition.topic) for key, (taken, _) in keys.items()],
         [error[:2000] for _, error in keys.values()],
     )
     await db.execute(
@@ -46,10 +47,10 @@ def _printable(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     return [(name, value.decode(errors="replace").encode()) for name, value in headers]
 
 
-def account_of(key: str) -> str | None:
-    """The account of a Kafka key `company/account`; None for keys of other things."""
+def account_of(key: str, topic: str) -> str | None:
+    """The account of a Kafka key `company/account`; None for keys of other things, and on ar.payments for all."""
     _, _, tail = key.partition("/")
-    return tail if tail and not tail.startswith("~") else None
+    return tail if tail and not tail.startswith("~") and topic != PAYMENTS else None
 
 
 async def redrive(pool: asyncpg.Pool, unit: "Unit", keys: Sequence[str] | None = None) -> dict[str, str]:

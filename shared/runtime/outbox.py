@@ -59,6 +59,8 @@ def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> Outbo
     key = emission.key or key_of(data.company, getattr(data, "account_id", None), emission.subject)
     if entry.key == "company":
         key = data.company
+    elif entry.key == "payment":
+        key = f"{data.company}/{emission.subject}"
     envelope = Envelope(
         id=event_id,
         source=source,

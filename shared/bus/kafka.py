@@ -46,7 +46,7 @@ class KafkaSource:
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1_000,
             request_timeout_ms=40_000,
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=1_000,
             max_partition_fetch_bytes=1_048_576,
             retry_backoff_ms=100,
             metadata_max_age_ms=60_000,

@@ -21,11 +21,11 @@ from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, r
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
-FETCH_TIMEOUT_S = 0.2
+FETCH_TIMEOUT_S = 0.5
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 CONFIGURATION_WAIT_S = 0.2
 RELAY_IDLE_S = 0.25
-TIMERS_IDLE_S = 0.5
+TIMERS_IDLE_S = 1.0
 GAUGES_EVERY_S = 5.0
 
 

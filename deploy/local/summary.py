@@ -7,25 +7,43 @@ import asyncio
 import json
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from deploy.local.client import Client
 from deploy.local.event_log import Log, read_log
 from deploy.local.paths import REPOSITORY
-from deploy.local.scoring import Items, Score, endings, judge, place, place_key, truths
+from deploy.local.scoring import (
+    IN_PART,
+    NEVER_RECEIVED,
+    RIGHT,
+    WRONG,
+    Items,
+    Score,
+    endings,
+    judge,
+    place,
+    place_key,
+    truths,
+)
+from shared.events.codec import Event
+from shared.events.collections import HoldState
+from shared.events.notifications import EffectConfirmed
 
 if TYPE_CHECKING:
     from deploy.local.feed import Book, Timing
 
 AUTOMATIC_RIGHT_SHARE_MIN = Decimal("0.60")
+PAYMENTS_MIN_FOR_SHARE = 200
 AUDIT_TIMEOUT_S = 120
 
 
 async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> bool:
-    """Print the summary. False when a payment was applied wrongly, a notice was wrongful or the audit fails."""
+    """Print the summary. False when anything is as `failures` says it must not be."""
     log = await read_log(client.info.kafka_bootstrap)
     truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
     company = json.loads((out / "company.json").read_text(encoding="utf-8"))
@@ -39,16 +57,25 @@ async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> boo
     audit = await _audit(client)
     _print_audit(audit)
     _print_speed(log, timing)
-    wrong, wrongful = score.count["automatic WRONG"], audit.get("wrongful_notices")
-    share = _share(score)
-    print(f"  automatic right: {share:.1%} of payments (at least {AUTOMATIC_RIGHT_SHARE_MIN:.0%} wanted)", flush=True)
-    return wrong == 0 and wrongful == 0 and audit["passed"]
+    found = failures(score, audit)
+    print("\nVerdict           " + ("passed" if not found else "FAILED: " + "; ".join(found)), flush=True)
+    return not found
 
 
-def _share(score: Score) -> Decimal:
-    payments = sum(n for name, n in score.count.items() if not name.startswith("of all"))
-    right = sum(n for name, n in score.count.items() if name.startswith("automatic right"))
-    return Decimal(right) / max(1, payments)
+def failures(score: Score, audit: dict[str, Any]) -> list[str]:
+    """What must not be: payments applied wrongly, wrongful notices, a failed audit, and, where a run is long enough
+    to judge by, too few payments applied automatically and rightly."""
+    found = []
+    if score.count[WRONG]:
+        found.append(f"{score.count[WRONG]} payments applied wrongly")
+    if audit.get("wrongful_notices") != 0:
+        found.append(f"{audit.get('wrongful_notices')} wrongful notices")
+    if not audit["passed"]:
+        found.append("the audit failed")
+    share, _ = score.share(RIGHT, IN_PART)
+    if score.payments >= PAYMENTS_MIN_FOR_SHARE and share < AUTOMATIC_RIGHT_SHARE_MIN:
+        found.append(f"automatic right {share:.1%} of payments, at least {AUTOMATIC_RIGHT_SHARE_MIN:.0%} wanted")
+    return found
 
 
 def _rates(log: Log, base: str) -> dict[str, Decimal]:
@@ -69,26 +96,37 @@ def _payments(log: Log, truth: dict[str, Any], book: "Book", rates: dict[str, De
         payment = ending.received
         entry = (payment.bank_account, payment.references.bank)
         entries[entry] += 1
-        worth = int(payment.amount_minor * rates[payment.currency])
-        judge(ending, known.get(place_key(*entry, entries[entry])), items, score, worth)
+        judge(ending, known.pop(place_key(*entry, entries[entry]), None), items, score, rates[payment.currency])
+    for lost in known.values():
+        score.add(NEVER_RECEIVED, int(lost.amount_minor * rates[lost.currency]))
     return score
 
 
 def _print_payments(score: Score, base: str) -> None:
-    print("\nPayments", flush=True)
+    print(f"\nPayments {' ' * 45} {score.payments:>6}  {_money(score.worth)} {base}", flush=True)
     for name in sorted(score.count):
         print(f"  {name:52} {score.count[name]:>6}  {_money(score.value[name])} {base}")
+    print(f"  {'cash not applied beside an automatic part':52} {'':>6}  {_money(score.left)} {base}")
+    print(f"  {'of all: returned by the bank':52} {score.returned:>6}")
     for rule, count in sorted(score.rules.items()):
-        print(f"    by rule {rule:42} {count:>6}")
+        print(f"    by rule {rule:42} {count:>8}")
     for each in score.wrong[:10]:
         print(f"    wrong: {each}")
     if score.missing:
         print(f"  without a truth to hold against: {score.missing}")
+    for name, endings_ in (
+        ("automatic right, whole or in part", (RIGHT, IN_PART)),
+        ("automatic right, whole", (RIGHT,)),
+    ):
+        count, value = score.share(*endings_)
+        print(f"  {name:52} {count:>6.1%} of payments, {value:.1%} of value")
 
 
 def _print_promises(log: Log, truth: dict[str, Any]) -> None:
     latest = {}
-    for event in log.of(*(f"promise.{s}" for s in ("made", "kept", "partly_kept", "broken", "superseded", "cancelled"))):
+    for event in log.of(
+        *(f"promise.{s}" for s in ("made", "kept", "partly_kept", "broken", "superseded", "cancelled"))
+    ):
         known = latest.get(event.data.promise_id)
         if known is None or event.data.version > known.data.version:
             latest[event.data.promise_id] = event
@@ -109,12 +147,35 @@ def _print_notices(log: Log, client: Client) -> None:
 
 
 def _print_holds(log: Log) -> None:
-    counts = {name: len(log.of(f"hold.{name}")) for name in ("proposed", "ordered", "renewed", "lifted")}
-    confirmed = {(e.data.subject_id) for e in log.of("effect.confirmed") if e.data.of == "hold"}
-    print(
-        f"\nHolds             proposed {counts['proposed']}, ordered {counts['ordered']}, renewed {counts['renewed']}, "
-        f"in force or released by the access system {len(confirmed)}, lifted {counts['lifted']}"
-    )
+    print("\nHolds             " + ", ".join(f"{name} {count}" for name, count in hold_figures(log.events).items()))
+
+
+def hold_figures(events: Iterable[Event]) -> dict[str, int]:
+    """Holds by what became of them. In force now: ordered and not lifted since, and the access system confirmed it."""
+    told: dict[str, set[UUID]] = {name: set() for name in ("proposed", "ordered", "renewed", "lifted")}
+    lifted: dict[UUID, int] = defaultdict(int)
+    latest: dict[UUID, tuple[int, bool]] = {}
+    confirmed: dict[UUID, int] = defaultdict(int)
+    for event in events:
+        name, data = event.type.removeprefix("hold."), event.data
+        if isinstance(data, HoldState) and name in told:
+            told[name].add(data.hold_id)
+            latest[data.hold_id] = max(
+                latest.get(data.hold_id, (0, False)), (data.version, name in ("ordered", "renewed"))
+            )
+            if name == "lifted":
+                lifted[data.hold_id] = max(lifted[data.hold_id], data.version)
+        elif isinstance(data, EffectConfirmed) and data.of == "hold" and data.state != "lifted":
+            confirmed[data.subject_id] = max(confirmed[data.subject_id], data.version)
+    in_force = [hold for hold, (_, stands) in latest.items() if stands and confirmed[hold] > lifted[hold]]
+    counts = {name: len(holds) for name, holds in told.items()}
+    return {
+        "proposed": counts["proposed"],
+        "ordered": counts["ordered"],
+        "renewed": counts["renewed"],
+        "in force now": len(in_force),
+        "lifted": counts["lifted"],
+    }
 
 
 async def _print_reports(client: Client, company: str) -> None:
@@ -129,7 +190,9 @@ async def _print_reports(client: Client, company: str) -> None:
     different = [row for row in rows if row["difference_minor"] != 0]
     print(f"Control totals    {len(rows)} figures of the last day, {len(different)} differ from the reports")
     for row in different[:10]:
-        print(f"    {row['scope']} {row['figure']} {row['currency']}: {row['expected_minor']} against {row['found_minor']}")
+        print(
+            f"    {row['scope']} {row['figure']} {row['currency']}: {row['expected_minor']} against {row['found_minor']}"
+        )
 
 
 def _print_aging(report: dict[str, Any]) -> None:

@@ -169,7 +169,7 @@ def decide(
     refusal = _how_much(request, cumulative, limits)
     if refusal:
         return refusal
-    behalf = _as_actor(approver.on_behalf_of)
+    behalf = as_actor(approver.on_behalf_of)
     return Approved(approver.actor, behalf, at, cumulative)
 
 
@@ -201,8 +201,8 @@ def _who(request: ApprovalRequest, approver: Approver) -> Refused | None:
         return Refused("not_a_person", f"{approver.actor} is a {approver.kind}; only a person can approve")
     if request.company not in approver.companies:
         return Refused("foreign_company", f"{approver.actor} does not act for company {request.company}")
-    makers = {request.requested_by, _as_actor(request.requested_on_behalf_of)} - {None}
-    checkers = {approver.actor, _as_actor(approver.on_behalf_of)} - {None}
+    makers = {request.requested_by, as_actor(request.requested_on_behalf_of)} - {None}
+    checkers = {approver.actor, as_actor(approver.on_behalf_of)} - {None}
     if both := makers & checkers:
         names = ", ".join(sorted(map(str, both)))
         return Refused("maker_is_checker", f"{names} asked for this and cannot also decide it; another person must")
@@ -234,6 +234,6 @@ def _how_much(request: ApprovalRequest, cumulative: int | None, limits: Limits) 
     return None
 
 
-def _as_actor(name: str | None) -> str | None:
-    """Delegators stand in tokens without the prefix of actors."""
+def as_actor(name: str | None) -> str | None:
+    """Delegators stand in tokens without the prefix of actors; rows hold them with it, so that the constraint compares."""
     return name if name is None or ":" in name else f"user:{name}"

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from shared.auth import Principal
 from shared.events.catalogue import EVENTS, key_of
 from shared.events.codec import Event
 from shared.events.envelope import Envelope
@@ -26,6 +27,7 @@ def event(
     event_id: UUID | None = None,
     event_type: str | None = None,
     subject: str = "",
+    principal: Principal | None = None,
 ) -> Event:
     """An Event as the consumer would hand it to a handler. Each call gives a new id unless one is given."""
     kind = event_type or getattr(data, "TYPE", "") or f"command.{type(data).__name__}"
@@ -38,14 +40,15 @@ def event(
         subject=subject or str(getattr(data, "account_id", None) or identity),
         time=known_at,
         company=company,
-        actor=actor,
+        actor=principal.actor if principal else actor,
+        on_behalf_of=(principal.on_behalf_of or "") if principal else "",
         business_date=on,
         known_at=known_at,
         correlation_id=identity,
         causation_id=identity,
     )
     topic = EVENTS[kind].topic if kind in EVENTS else ""
-    return Event(envelope, data, key_of(company, getattr(data, "account_id", None), identity), topic)
+    return Event(envelope, data, key_of(company, getattr(data, "account_id", None), identity), topic, principal)
 
 
 def headers_and_value(made: Event) -> dict[str, Any]:

@@ -208,6 +208,5 @@ async def approve_refund(
         payment_id=found[0],
         refund_id=refund_id,
         shown_amount_minor=body.shown_amount_minor,
-        limits={kind: dict(limits) for kind, limits in principal.limits.items()},
     )
     return await _run(runtime, principal, key, command, company, found[1])

@@ -6,6 +6,7 @@ day's marker vouches for it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from services.cash_application.domain import commands, documents, refunds, returns
@@ -31,7 +32,7 @@ from services.cash_application.domain.matching.policy import PolicyInvalid, read
 from services.cash_application.domain.needs import needs_of
 from services.cash_application.domain.receiving import book_again, gather, receive
 from services.cash_application.domain.vouching import NotBalanced, vouch
-from services.cash_application.refund_approval import approve_refund
+from services.cash_application.refund_approval import approve_refund, ask_approval
 from services.cash_application.store import load_books, load_totals, roll_up, save_books
 from shared.errors import Rejected, Stop
 from shared.events import accounts, collections, control, invoices, payments
@@ -125,6 +126,7 @@ def _cause(event: Event, moment: Moment) -> Cause:
         envelope.business_date,
         envelope.known_at,
         envelope.actor,
+        envelope.on_behalf_of,
     )
 
 
@@ -226,7 +228,12 @@ def _command(rule: Callable[[Books, Any, Any], Any]) -> Rule:
 
 def _request_refund(books: Books, receipt: Any, command: commands.RequestRefund) -> dict[str, Any]:
     refund = commands.request_refund(books, receipt, command)
+    ask_approval(books, receipt, refund)
     return {"refund_id": str(refund.refund_id), "refund_status": refund.status}
+
+
+def _approve_refund(books: Books, event: Event, policies: Policies) -> dict[str, Any]:
+    return _command(partial(approve_refund, principal=event.principal))(books, event, policies)
 
 
 def _explain_debit(books: Books, receipt: Any, command: commands.ExplainDebit) -> None:
@@ -268,6 +275,6 @@ RULES: dict[type, Rule] = {
     commands.Unapply: _command(commands.take_off),
     commands.PutOnAccount: _command(commands.put_on_account),
     commands.RequestRefund: _command(_request_refund),
-    commands.ApproveRefund: _command(approve_refund),
+    commands.ApproveRefund: _approve_refund,
     commands.ExplainDebit: _command(_explain_debit),
 }

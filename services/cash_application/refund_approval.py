@@ -1,82 +1,95 @@
-"""Approval of refunds by the shared rule: a person, not the maker, for what was shown, within limits over 30 days."""
+"""Approval of refunds by the shared rule: a person, not the maker, for what was shown, within limits over 30 days.
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, time
+The request is a row beside the refund. Limits are in base currency and count what the customer (the legal person over
+all its accounts) was refunded in any currency.
+"""
+
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from services.cash_application.domain import commands, refunds
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.cash import Place, Receipt
-from services.cash_application.domain.rows import Refund
-from shared.approval import ApprovalRequest, PastApproval, Refused, decide
+from services.cash_application.domain.rows import Approval, Refund
+from shared.approval import ApprovalRequest, Approved, PastApproval, Refused, as_actor, decide
+from shared.auth import Principal
 from shared.ids import derive
 
 KIND = "refund"
+REQUEST_FIELDS = tuple(field.name for field in fields(ApprovalRequest))
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """The approver as the rule sees one; the API has checked token, role and company."""
-
-    actor: str
-    companies: frozenset[str]
-    kind: str = "person"
-    on_behalf_of: str | None = None
-
-
-def approve_refund(books: Books, receipt: Receipt, command: commands.ApproveRefund) -> dict[str, Any]:
-    """Make the refund payable. Raises Refusal when the rule refuses or the cash is not there any more."""
-    refund = books.refunds.get(command.refund_id)
-    if refund is None or refund.payment_id != receipt.payment_id:
-        raise commands.Refusal("refund_unknown", f"refund {command.refund_id} is not of this payment", 404)
-    base = receipt.rate.base
-    request = ApprovalRequest(
-        id=refund.refund_id,
+def ask_approval(books: Books, receipt: Receipt, refund: Refund) -> Approval:
+    """The pending request that goes with a refund, for its amount in base currency at the payment's rate."""
+    account = books.accounts[refund.company, refund.account_id]
+    asked = Approval(
         company=refund.company,
+        id=_id(refund.refund_id),
         kind=KIND,
-        subject_id=str(refund.payment_id),
+        subject_id=str(refund.refund_id),
         body_hash=_hash(refund, refund.amount_minor),
-        customer_id=refund.account_id,
+        customer_id=account.customer_id,
         reason_code=KIND,
-        amount_minor=base(refund.amount_minor),
+        amount_minor=receipt.rate.base(refund.amount_minor),
         currency=books.cause.base_currency,
         requested_by=refund.requested_by,
-        requested_at=_at(refund),
-        outcome="pending" if refund.status == refunds.REQUESTED else "approved",
+        requested_on_behalf_of=as_actor(books.cause.on_behalf_of or None),
+        requested_at=books.cause.known_at,
     )
-    past = [
-        PastApproval(
-            r.refund_id, r.company, r.account_id, KIND, base(r.amount_minor), books.cause.base_currency, _at(r)
-        )
-        for r in books.refunds.values()
-        if r.status != refunds.REQUESTED and r.account_id == refund.account_id and r.currency == refund.currency
+    _keep(books, asked)
+    return asked
+
+
+def approve_refund(
+    books: Books, receipt: Receipt, command: commands.ApproveRefund, principal: Principal | None
+) -> dict[str, Any]:
+    """Make the refund payable. Raises Refusal when the rule refuses or the cash is not there any more."""
+    refund = books.refunds.get(command.refund_id)
+    asked = books.approvals.get(_id(command.refund_id))
+    if refund is None or asked is None or refund.payment_id != receipt.payment_id:
+        raise commands.Refusal("refund_unknown", f"refund {command.refund_id} is not of this payment", 404)
+    approved = _decided(books, refund, asked, command.shown_amount_minor, principal)
+    if receipt.at(Place(refund.from_place), refund.account_id) < refund.amount_minor:
+        raise commands.Refusal("more_than_available", "the cash is gone; it was applied, moved or returned")
+    decision = {"decided_by": approved.decided_by, "decided_on_behalf_of": approved.decided_on_behalf_of}
+    _keep(books, replace(asked, outcome="approved", decided_at=approved.decided_at, **decision))
+    refunds.approve(books, receipt, refund, approved.decided_by, asked.id)
+    return {"refund_id": str(refund.refund_id), "refund_status": refund.status, "approval_id": str(asked.id)}
+
+
+def _decided(
+    books: Books, refund: Refund, asked: Approval, shown_minor: int, principal: Principal | None
+) -> Approved:
+    if principal is None:
+        raise commands.Refusal("not_a_person", "a refund is approved by a person who asks for it through the API", 403)
+    history = [
+        PastApproval(a.id, a.company, a.customer_id, a.reason_code, a.amount_minor, a.currency, a.decided_at)
+        for a in books.approvals.values()
+        if a.outcome == "approved" and a.decided_at is not None
     ]
     decision = decide(
-        request,
-        _Person(books.cause.actor, frozenset({refund.company}), _kind(books.cause.actor)),
-        command.limits,
-        past,
+        ApprovalRequest(**{name: getattr(asked, name) for name in REQUEST_FIELDS}),
+        principal,
+        principal.limits,
+        history,
         books.cause.known_at,
-        shown_hash=_hash(refund, command.shown_amount_minor),
-        current_hash=request.body_hash,
+        shown_hash=_hash(refund, shown_minor),
+        current_hash=_hash(refund, refund.amount_minor),
     )
     if isinstance(decision, Refused):
         raise commands.Refusal(decision.code, decision.reason, 403)
-    if receipt.at(Place(refund.from_place), refund.account_id) < refund.amount_minor:
-        raise commands.Refusal("more_than_available", "the cash is gone; it was applied, moved or returned")
-    approval_id = derive("approval", books.cause.event_id, refund.refund_id)
-    refunds.approve(books, receipt, refund, books.cause.actor, approval_id)
-    return {"refund_id": str(refund.refund_id), "refund_status": refund.status, "approval_id": str(approval_id)}
+    return decision
+
+
+def _keep(books: Books, approval: Approval) -> None:
+    books.approvals[approval.id] = books.written.approvals[approval.id] = approval
+
+
+def _id(refund_id: UUID) -> UUID:
+    return derive("approval", KIND, refund_id)
 
 
 def _hash(refund: Refund, amount_minor: int) -> str:
     return sha256(f"{refund.refund_id}|{refund.account_id}|{amount_minor}|{refund.currency}".encode()).hexdigest()
-
-
-def _at(refund: Refund) -> datetime:
-    return datetime.combine(refund.approved_on or refund.requested_on, time(), tzinfo=UTC)
-
-
-def _kind(actor: str) -> str:
-    return "person" if actor.startswith("user:") else "service"

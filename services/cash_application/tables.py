@@ -9,9 +9,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.cash_application.domain.journal import FUNDINGS
 from services.cash_application.journal_guard import guard_journal
+from shared.approval import approval_table
 from shared.runtime.tables import add_runtime_tables
 
 metadata = sa.MetaData()
+approval = approval_table(metadata)
 CERTIFICATE_TEXT_BYTES_MAX = 5120
 """4 KB of compact JSON; jsonb prints blanks after colons and commas."""
 
@@ -67,6 +69,7 @@ account = sa.Table(
     _text("currency", ""),
     sa.Column("bank_accounts", ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("registered", sa.Boolean, nullable=False, server_default="false"),
+    _text("party_id", ""),
 )
 
 account_lookup_key = sa.Table(

@@ -310,19 +310,12 @@ async def _decide_hold(
     approve: bool,
 ) -> Any:
     account_id = await _account_of(runtime, "holds", company, hold_id)
-    person = c.Person(
-        actor=principal.actor,
-        kind=principal.kind,
-        companies=sorted(principal.companies),
-        on_behalf_of=principal.on_behalf_of,
-    )
     command = c.DecideHold(
         account_id=account_id,
         hold_id=hold_id,
         body_sha256=body.body_sha256,
         approve=approve,
         reason=body.reason,
-        person=person,
     )
     return await _run(runtime, principal, "holds/approve" if approve else "holds/refuse", key, command, company)
 

@@ -42,6 +42,9 @@ async def run_command(
 ) -> Any:
     """Decide `body` through the service's handler as an event `command.<name>` and return the handler's reply.
 
+    `body` is what the person sent and nothing else: it is what a repeated key is compared by. Who sent it, with the
+    limits of the token, is the event's `principal`.
+
     Raises Rejected 409 `idempotency_conflict` for the key with another body, `account_parked` while the account's
     events are parked, 404 `company_unknown` (unless the command may bring a `new_company`), and whatever the handler
     refuses.
@@ -112,7 +115,7 @@ def command_event(
         correlation_id=identity,
         causation_id=identity,
     )
-    return Event(envelope, body, key_of(company, account_id))
+    return Event(envelope, body, key_of(company, account_id), principal=principal)
 
 
 def _accepted(event: Event, service: str, route: str, key: str, digest: str, body: BaseModel) -> Emission:

@@ -19,6 +19,7 @@ def register(books: Books, fact: AccountState) -> None:
             tuple(sorted({bank.iban for bank in fact.bank_accounts if bank.iban})),
             old.pays_for if old else (),
             registered=True,
+            party_id=fact.party_id,
         )
     )
 

@@ -18,6 +18,7 @@ from services.cash_application.domain.matching.model import AccountView, Receipt
 from services.cash_application.domain.rows import (
     Account,
     Applied,
+    Approval,
     Candidate,
     CreditUse,
     Document,
@@ -46,6 +47,7 @@ class Cause:
     actor: str
 
     @property
+    on_behalf_of: str = ""
     def by_person(self) -> bool:
         return self.actor.startswith("user:")
 
@@ -87,6 +89,7 @@ class Written:
     refunds: dict[UUID, Refund] = field(default_factory=dict)
     disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = field(default_factory=dict)
     statements: list[Any] = field(default_factory=list)
+    approvals: dict[UUID, Approval] = field(default_factory=dict)
 
 
 class Books:
@@ -116,6 +119,7 @@ class Books:
         self.disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = {}
         self.amount_items: dict[tuple[str, str, int], list[Item]] = {}
         self.tokens_of: dict[str, list[str]] = {}
+        self.approvals: dict[UUID, Approval] = {}
         self.lookalikes: dict[tuple[str, str, int], list[ReceiptView]] = {}
         self.written = Written()
         self.told: list[Told] = []

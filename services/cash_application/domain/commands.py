@@ -102,12 +102,11 @@ class RequestRefund(Command):
 
 
 class ApproveRefund(Command):
-    """Approve a refund. `limits` come from the approver's token (kind -> currency -> minor units)."""
+    """Approve a refund, for the amount that the approver saw."""
 
     NAME: ClassVar[str] = "approve_refund"
     refund_id: UUID
     shown_amount_minor: Amount
-    limits: dict[str, dict[str, int]] = {}
 
 
 class ExplainDebit(Command):

@@ -4,7 +4,7 @@ They carry no rules; each is one row of the table of its name.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 
@@ -20,6 +20,12 @@ class Account:
     pays_for: tuple[str, ...] = ()
     registered: bool = False
     version: int = 0
+    party_id: str = ""
+
+    @property
+    def customer_id(self) -> str:
+        """The legal person over all its accounts; the account itself where the ERP names none."""
+        return self.party_id or self.account_id
 
 
 @dataclass(slots=True)
@@ -141,6 +147,28 @@ class OpenDebit:
     reason_code: str
     keys: tuple[str, ...]
     payment_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A request for approval and its outcome (`shared.approval`). The amount is in base currency as of the request."""
+
+    company: str
+    id: UUID
+    kind: str
+    subject_id: str
+    body_hash: str
+    customer_id: str
+    reason_code: str
+    amount_minor: int
+    currency: str
+    requested_by: str
+    requested_on_behalf_of: str | None
+    requested_at: datetime
+    outcome: str = "pending"
+    decided_by: str | None = None
+    decided_on_behalf_of: str | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ from services.cash_application.domain.exchange import Exchange
 from services.cash_application.domain.matching.model import ReceiptView
 from services.cash_application.domain.needs import Id, Key, Needs, see
 from services.cash_application.domain.rows import CreditUse, DocumentWait
+from services.cash_application.store import approvals, mapping
 from services.cash_application.store import load_sql as sql
-from services.cash_application.store import mapping
 from shared.errors import Transient
 from shared.events.catalogue import key_of
 
@@ -314,6 +314,7 @@ async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, foun
             books.refunds[row["refund_id"]] = mapping.refund_of(row)
 
 
+        await approvals.load(db, books, needs)
 async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     """Receipts of the same amount a few days around: a second payment of the same thing must be seen."""
     wanted: dict[tuple[str, str, int], list[date]] = {}

@@ -131,6 +131,7 @@ def account_of(row: asyncpg.Record) -> Account:
         tuple(row["bank_accounts"]),
         (),
         row["registered"],
+        party_id=row["party_id"],
     )
 
 

@@ -3,12 +3,12 @@
 UNIT = "\x1f"
 
 ACCOUNTS = """
-insert into account (company, account_id, name, currency, bank_accounts, registered)
-select company, account_id, name, currency, string_to_array(banks, E'\\x1f'), registered
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[])
-  as a(company, account_id, name, currency, banks, registered)
+insert into account (company, account_id, name, currency, bank_accounts, registered, party_id)
+select company, account_id, name, currency, string_to_array(banks, E'\\x1f'), registered, party_id
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[])
+  as a(company, account_id, name, currency, banks, registered, party_id)
 on conflict (company, account_id) do update set name = excluded.name, currency = excluded.currency,
-  bank_accounts = excluded.bank_accounts, registered = excluded.registered
+  bank_accounts = excluded.bank_accounts, registered = excluded.registered, party_id = excluded.party_id
 """
 
 ACCOUNT_KEYS_GONE = """

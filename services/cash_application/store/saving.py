@@ -7,6 +7,7 @@ import asyncpg
 
 from services.cash_application.domain.books import Books, Written
 from services.cash_application.domain.matching.keys import account_keys
+from services.cash_application.store import approvals
 from services.cash_application.store import save_sql as sql
 from services.cash_application.store.mapping import view_body
 
@@ -52,6 +53,7 @@ async def _accounts(db: asyncpg.Connection, books: Books) -> None:
             account.currency,
             sql.UNIT.join(account.bank_accounts),
             account.registered,
+            account.party_id,
         )
         for account in written.accounts.values()
     ]
@@ -310,6 +312,7 @@ async def _beside(db: asyncpg.Connection, written: Written) -> None:
     await _many(db, sql.CANDIDATES, _candidates(written))
     await _many(db, sql.OPEN_DEBITS, _debits(written))
     await _many(db, sql.REFUNDS, _refunds(written))
+    await approvals.save(db, written)
     await _many(db, sql.DISPUTES, list(written.disputes.values()))
     await _many(db, sql.STATEMENTS, _statements(written))
 

@@ -89,15 +89,6 @@ class ResolveDispute(OnAccount):
         return self
 
 
-class Person(Command):
-    """Who decides, as `shared.approval` reads it."""
-
-    actor: str
-    kind: Literal["person", "feed", "service"]
-    companies: tuple[str, ...]
-    on_behalf_of: str | None = None
-
-
 class DecideHold(OnAccount):
     """`body_sha256` is the hash of the proposal that the person saw."""
 
@@ -105,7 +96,6 @@ class DecideHold(OnAccount):
     body_sha256: Hash
     approve: bool
     reason: Text = ""
-    person: Person
 
 
 class LogActivity(OnAccount):

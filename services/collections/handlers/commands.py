@@ -103,6 +103,9 @@ def _decide_hold(turn: Turn, asked: c.DecideHold) -> dict[str, Any]:
 
 def _approved(turn: Turn, hold: Hold, asked: c.DecideHold) -> Approved:
     """The decision of the person, maker not checker and for what was shown. Raises Refusal."""
+    principal = turn.event.principal
+    if principal is None:
+        raise Refusal("not_a_person", "a hold is decided by a person who asks for it through the API", 403)
     pending = {"proposed": "pending", "refused": "refused"}.get(hold.status, "approved")
     request = ApprovalRequest(
         id=holds.approval_id_of(hold),
@@ -120,7 +123,7 @@ def _approved(turn: Turn, hold: Hold, asked: c.DecideHold) -> Approved:
     )
     decided = decide(
         request,
-        asked.person,
+        principal,
         {},
         [],
         turn.event.envelope.known_at,

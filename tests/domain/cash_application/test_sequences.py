@@ -13,6 +13,7 @@ from services.cash_application.domain.books import Books
 from services.cash_application.domain.equation import Sums, difference, terms
 from services.cash_application.domain.exchange import Exchange
 from services.cash_application.handlers import CashApplicationHandler
+from shared.auth import Principal
 from shared.errors import Rejected
 from shared.events.collections import DisputeOpened, DisputeResolved
 from shared.events.ledger import CashCandidate, CashCandidateCleared, CashChanged, ItemState, PaymentState
@@ -61,10 +62,10 @@ class Life(RuleBasedStateMachine):
             self.books.locked.add((ACME, account_id))
             self.feed(customer(account_id, name, iban))
 
-    def feed(self, fact: object, actor: str = "feed:test") -> None:
+    def feed(self, fact: object, actor: str = "feed:test", **more: object) -> None:
         known_at = datetime.combine(self.on, time(9), tzinfo=UTC)
         self.books.told = []
-        made = event(fact, company=ACME, on=self.on, known_at=known_at, actor=actor)
+        made = event(fact, company=ACME, on=self.on, known_at=known_at, actor=actor, **more)
         try:
             effects = self.handler.decide((self.books, ""), [made], self.moment)
         except Rejected:
@@ -233,14 +234,13 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def refund(self, data: st.DataObject) -> None:
         refund = data.draw(st.sampled_from(sorted(self.books.refunds.values(), key=lambda r: str(r.refund_id))))
-        limits = {"refund": {"EUR": 10**9}}
+        bob = Principal("bob", "person", frozenset({ACME}), frozenset(), {"refund": {"EUR": 10**9}})
         command = commands.ApproveRefund(
             payment_id=refund.payment_id,
             refund_id=refund.refund_id,
             shown_amount_minor=refund.amount_minor,
-            limits=limits,
         )
-        self.feed(command, "user:bob")
+        self.feed(command, principal=bob)
         if refund.status == "approved" and refund.currency == "EUR":
             self.feed(bank_debit(str(refund.refund_id), refund.amount_minor, "refund"))
 

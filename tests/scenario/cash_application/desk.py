@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.cash_application.handlers import CashApplicationHandler
+from shared.auth import Principal
 from shared.events.accounts import AccountRegistered
 from shared.events.control import BankAccount, CompanyConfigured
 from shared.events.facts import Fact
@@ -229,10 +230,10 @@ class Desk:
         self.moment = moment(**policy)
         self.reply: Any = None
 
-    async def feed(self, *facts: Any, on: date = DAY, actor: str = "feed:test") -> list[Fact]:
+    async def feed(self, *facts: Any, on: date = DAY, actor: str = "feed:test", **more: Any) -> list[Fact]:
         """One batch; the events it told. The books must balance after it."""
         known_at = datetime.combine(on, time(9), tzinfo=UTC)
-        events = [event(fact, company=ACME, on=on, known_at=known_at, actor=actor) for fact in facts]
+        events = [event(fact, company=ACME, on=on, known_at=known_at, actor=actor, **more) for fact in facts]
         effects: Effects = await apply_alone(self.pool, self.unit, events, self.moment)
         self.reply = effects.reply
         await self.prove(date.max)
@@ -242,8 +243,10 @@ class Desk:
         """Types of the events of one batch, in order."""
         return [fact.TYPE for fact in await self.feed(*facts, **options)]
 
-    async def command(self, body: Any, on: date = DAY, actor: str = "user:ana") -> list[Fact]:
-        return await self.feed(body, on=on, actor=actor)
+    async def command(self, body: Any, on: date = DAY, actor: str = "user:ana", **claims: Any) -> list[Fact]:
+        """A command of a person, or of who else `kind` says; `claims` as in the token."""
+        facts = {"kind": "person", "companies": frozenset({ACME}), "roles": frozenset()} | claims
+        return await self.feed(body, on=on, principal=Principal(actor.partition(":")[2], **facts))
 
     async def close(self, on: date = DAY) -> list[Fact]:
         """The run at the day's close."""

@@ -1,7 +1,9 @@
 """What a person does with cash, and what is refused."""
 
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.cash_application.domain import commands
@@ -154,27 +156,73 @@ async def test_a_refund_needs_another_person_with_a_limit_and_is_paid_by_the_ban
     assert await desk.command(ask) == []
     refund_id = UUID(desk.reply["refund_id"])
 
-    def approve(**limits: int) -> commands.ApproveRefund:
-        return commands.ApproveRefund(
-            payment_id=pay_id("p1"), refund_id=refund_id, shown_amount_minor=5_000, limits={"refund": limits}
-        )
-
-    for actor, limits, code in (
-        ("user:ana", {"EUR": 5_000}, "maker_is_checker"),
-        ("user:bob", {}, "no_limit"),
-        ("user:bob", {"EUR": 4_999}, "over_limit"),
-        ("service:robot", {"EUR": 5_000}, "not_a_person"),
+    approve = commands.ApproveRefund(payment_id=pay_id("p1"), refund_id=refund_id, shown_amount_minor=5_000)
+    for actor, limit, claims, code in (
+        ("user:ana", 5_000, {}, "maker_is_checker"),
+        ("user:bob", 5_000, {"on_behalf_of": "ana"}, "maker_is_checker"),
+        ("user:bob", None, {}, "no_limit"),
+        ("user:bob", 4_999, {}, "over_limit"),
+        ("user:bob", 5_000, {"companies": frozenset({"other"})}, "foreign_company"),
+        ("service:robot", 5_000, {"kind": "service"}, "not_a_person"),
     ):
         with pytest.raises(Rejected) as refused:
-            await desk.command(approve(**limits), actor=actor)
+            await desk.command(approve, actor=actor, limits=limit_of(limit), **claims)
         assert refused.value.code == code
-    told = await desk.command(approve(EUR=5_000), actor="user:bob")
+    told = await desk.command(approve, actor="user:bob", limits=limit_of(5_000))
     assert only(told, RefundRequested).amount_minor == 5_000
     assert only(told, CashChanged).unapplied_minor == 0
     assert (await desk.prove())["bank_accounts"]["EUR-1"]["refunds_payable_minor"] == 5_000
     told = await desk.feed(bank_debit("b1", 5_000, "refund"))
     assert only(told, RefundPaid).refund_id == refund_id
     assert (await desk.prove())["bank_accounts"]["EUR-1"]["refunds_payable_minor"] == 0
+
+
+def limit_of(minor: int | None) -> dict[str, dict[str, int]]:
+    return {"refund": {} if minor is None else {"EUR": minor}}
+
+
+async def asked_refund(desk: Desk, name: str, account_id: str, amount: int, **claims: Any) -> commands.ApproveRefund:
+    currency = "USD" if name.startswith("usd") else "EUR"
+    ask = commands.RequestRefund(
+        payment_id=pay_id(name), account_id=account_id, amount_minor=amount, currency=currency, place=Place.UNAPPLIED
+    )
+    await desk.command(ask, **claims)
+    refund_id = UUID(desk.reply["refund_id"])
+    return commands.ApproveRefund(payment_id=pay_id(name), refund_id=refund_id, shown_amount_minor=amount)
+
+
+async def test_limits_count_all_accounts_and_currencies_of_the_customer(desk: Desk):
+    """Rates: 1.25 USD are 1 EUR. Both accounts are of party P1, so both refunds are."""
+    await desk.feed(
+        customer(party_id="P1"), customer("C2", "Suedstern AG", "DE02120300000000202051", party_id="P1")
+    )
+    await desk.feed(
+        payment("p1", 5_000, "x"),
+        payment("usd1", 2_500, "y", currency="USD", bank_account="USD-1", payer="Suedstern AG",
+                iban="DE02120300000000202051"),
+    )  # fmt: skip
+    first = await asked_refund(desk, "p1", "C1", 5_000)
+    second = await asked_refund(desk, "usd1", "C2", 2_500)
+    await desk.command(first, actor="user:bob", limits=limit_of(6_999))
+    with pytest.raises(Rejected) as refused:
+        await desk.command(second, actor="user:bob", limits=limit_of(6_999))
+    assert refused.value.code == "over_limit"
+    await desk.command(second, actor="user:bob", limits=limit_of(7_000))
+    rows = await desk.rows("select customer_id, amount_minor, currency, outcome, decided_by from approval order by 2")
+    assert [tuple(row) for row in rows] == [
+        ("P1", 2_000, "EUR", "approved", "user:bob"),
+        ("P1", 5_000, "EUR", "approved", "user:bob"),
+    ]
+
+
+async def test_nobody_decides_what_was_asked_for_on_their_behalf(desk: Desk):
+    await desk.feed(customer(), payment("p1", 5_000, "x"))
+    approve = await asked_refund(desk, "p1", "C1", 5_000, on_behalf_of="bob")
+    with pytest.raises(Rejected) as refused:
+        await desk.command(approve, actor="user:bob", limits=limit_of(5_000))
+    assert refused.value.code == "maker_is_checker"
+    with pytest.raises(asyncpg.CheckViolationError, match="approval_maker_is_not_checker"):
+        await desk.rows("update approval set outcome = 'approved', decided_by = 'user:bob', decided_at = now()")
 
 
 async def test_other_debits_keep_the_equation(desk: Desk):

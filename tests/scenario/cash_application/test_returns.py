@@ -161,9 +161,8 @@ async def test_a_return_of_refunded_cash_is_charged_to_the_account(desk: Desk):
         payment_id=pay_id("p1"),
         refund_id=desk.reply["refund_id"],
         shown_amount_minor=3_000,
-        limits={"refund": {"EUR": 100_000}},
     )
-    await desk.command(approve, actor="user:bob")
+    await desk.command(approve, actor="user:bob", limits={"refund": {"EUR": 100_000}})
     told = await desk.feed(returned("r1", 13_000, of="p1"))
     assert only(told, ChargePosted).amount_minor == 3_000
     assert only(told, ItemOpened).kind == "charge"

@@ -105,9 +105,8 @@ async def test_f14_a_refund(desk: Desk):
         payment_id=pay_id("p1"),
         refund_id=desk.reply["refund_id"],
         shown_amount_minor=50_000,
-        limits={"refund": {"EUR": 50_000}},
     )
-    await desk.command(approve, actor="user:bob")
+    await desk.command(approve, actor="user:bob", limits={"refund": {"EUR": 50_000}})
     assert await entry(desk, "refund_approved") == {"UNAPP": 50_000, "REFUND": -50_000}
     await desk.feed(bank_debit("b1", 50_000, "refund"))
     assert await entry(desk, "refund_paid") == {"REFUND": 50_000, "BANK": -50_000}

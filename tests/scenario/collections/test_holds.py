@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from services.collections.domain.commands import DecideHold, MakePromise, OpenDispute, Person
+from services.collections.domain.commands import DecideHold, MakePromise, OpenDispute
 from shared.errors import Rejected
 from shared.events.notifications import EffectConfirmed, EffectFailed
 from tests.scenario.collections.world import ACCOUNT, COMPANY, World, at
@@ -38,9 +38,8 @@ async def proposed(world: World) -> dict:
     return row
 
 
-def decision(row: dict, *, approve: bool = True, actor: str = "user:cara", **changes) -> DecideHold:
-    person = Person(actor=actor, kind="person", companies=(COMPANY,))
-    values = {"account_id": ACCOUNT, "hold_id": row["hold_id"], "body_sha256": row["body_sha256"], "person": person}
+def decision(row: dict, *, approve: bool = True, **changes) -> DecideHold:
+    values = {"account_id": ACCOUNT, "hold_id": row["hold_id"], "body_sha256": row["body_sha256"]}
     return DecideHold(**values | {"approve": approve} | changes)
 
 
@@ -74,10 +73,14 @@ async def test_a_named_person_approves_what_was_shown(world: World) -> None:
     with pytest.raises(Rejected) as refused:
         await world.command(decision(row, body_sha256="0" * 64))
     assert refused.value.code == "changed_since_shown"
-    feed = Person(actor="feed:erp", kind="feed", companies=(COMPANY,))
-    with pytest.raises(Rejected) as refused:
-        await world.command(decision(row, person=feed))
-    assert refused.value.code == "not_a_person"
+    for actor, claims, code in (
+        ("feed:erp", {"kind": "feed"}, "not_a_person"),
+        ("user:cara", {"companies": frozenset({"other"})}, "foreign_company"),
+        ("user:cara", {"on_behalf_of": "service:collections"}, "maker_is_checker"),
+    ):
+        with pytest.raises(Rejected) as refused:
+            await world.command(decision(row), actor, **claims)
+        assert refused.value.code == code
     await world.command(decision(row), actor="user:cara")
     hold, note = world.expect("hold.ordered", "activity.logged")
     assert (hold.version, hold.approved_by, note.addressee) == (2, "user:cara", "sam")

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from services.collections.handlers import CollectionsHandler
+from shared.auth import Principal
 from shared.events import accounts, collections, ledger, notifications
 from shared.events.control import BankAccount, CompanyConfigured
 from shared.events.facts import Fact
@@ -61,10 +62,9 @@ class World:
         )
         return Moment(now=at(self.on, self.hour), companies={COMPANY: configured}, policies=self.policies)
 
-    async def run(self, *data: BaseModel, actor: str = "feed:test", hour: int | None = None) -> Effects:
-        events = [
-            event(d, company=COMPANY, on=self.on, known_at=at(self.on, hour or self.hour), actor=actor) for d in data
-        ]
+    async def run(self, *data: BaseModel, actor: str = "feed:test", hour: int | None = None, **more: Any) -> Effects:
+        known_at = at(self.on, hour or self.hour)
+        events = [event(d, company=COMPANY, on=self.on, known_at=known_at, actor=actor, **more) for d in data]
         effects = await apply_alone(self.pool, self.unit, events, self.moment())
         self.published += [emission.data for emission in effects.emissions]
         return effects
@@ -74,8 +74,11 @@ class World:
         effects = await self.run(*facts)
         return [emission.data for emission in effects.emissions]
 
-    async def command(self, body: BaseModel, actor: str = "user:ana") -> Any:
-        return (await self.run(body, actor=actor)).reply
+    async def command(self, body: BaseModel, actor: str = "user:ana", **claims: Any) -> Any:
+        """A command of a person, or of who else `kind` says; `claims` as in the token."""
+        facts = {"kind": "person", "companies": frozenset({COMPANY}), "roles": frozenset()} | claims
+        principal = Principal(actor.partition(":")[2], **facts)
+        return (await self.run(body, principal=principal)).reply
 
     async def close(self, complete: date | None | str = "today") -> list[Fact]:
         """Close the business day in all parts, then move to the next weekday."""

@@ -1,5 +1,7 @@
 """HTTP commands through the transaction: idempotent by key, refused with another body, refused for parked accounts."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.auth import Principal
@@ -39,6 +41,16 @@ async def test_the_same_key_with_another_body_is_refused(world: World) -> None:
     with pytest.raises(Rejected) as refused:
         await call(runtime, name="Other")
     assert (refused.value.code, refused.value.status) == ("idempotency_conflict", 409)
+
+
+async def test_the_same_key_after_a_changed_token_gives_the_stored_answer(world: World) -> None:
+    runtime, _ = await ready(world)
+    body = contact("a1")
+    for limits in ({}, {"refund": {"EUR": 500}}):
+        caller = replace(ANA, limits=limits, token_id=f"t-{len(limits)}", roles=frozenset({"supervisor"}))
+        await run_command(runtime, caller, "/v1/contacts", "key-00000001", "contact", body, "acme", "a1")
+    assert [tuple(r) for r in await world.rows("select * from toy_account")] == [("a1", 1)]
+    assert world.handler.principals == [replace(ANA, token_id="t-0", roles=frozenset({"supervisor"}))]
 
 
 async def test_a_command_leaves_its_trail_with_actor_and_body(world: World) -> None:

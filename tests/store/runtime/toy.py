@@ -41,6 +41,7 @@ class ToyHandler:
         self.poison = poison
         self.days: list[DayWork] = []
         self.fired: list[TimerFired] = []
+        self.principals: list[Any] = []
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> dict[str, int]:
         accounts = sorted({e.data.account_id for e in events if isinstance(e.data, ContactUpdated)})
@@ -61,6 +62,7 @@ class ToyHandler:
 
     def _contact(self, state: dict[str, int], each: Event, effects: Effects) -> None:
         contact: ContactUpdated = each.data
+        self.principals += [each.principal] if each.principal else []
         if self.poison and contact.name == self.poison:
             raise PoisonEvent(each, f"the name {contact.name!r} cannot be digested")
         if contact.name == "unnamed failure":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from services.cash_application.domain import commands, documents, refunds, returns
 from services.cash_application.domain.accounts import link, register, unlink
@@ -33,10 +34,12 @@ from services.cash_application.domain.needs import needs_of
 from services.cash_application.domain.receiving import book_again, gather, receive
 from services.cash_application.domain.vouching import NotBalanced, vouch
 from services.cash_application.refund_approval import approve_refund, ask_approval
-from services.cash_application.store import load_books, load_totals, roll_up, save_books
+from services.cash_application.store import connect, load_books, load_totals, lock_amounts, roll_up, save_books
 from shared.errors import Rejected, Stop
 from shared.events import accounts, collections, control, invoices, payments
 from shared.events.codec import Event
+from shared.events.facts import Fact
+from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent
 
 POLICY = "matching"
@@ -58,7 +61,7 @@ class CashApplicationHandler:
 
     def decide(self, state: State, events: Sequence[Event], moment: Moment) -> Effects:
         books, snapshot = state
-        effects = Effects(rows=state)
+        effects = Effects(rows=(books, snapshot, events))
         policies = Policies(moment)
         for number, event in enumerate(events):
             rule = RULES.get(type(event.data))
@@ -76,8 +79,14 @@ class CashApplicationHandler:
         return effects
 
     async def save(self, db: Any, effects: Effects) -> None:
-        books, snapshot = effects.rows
+        """Write the batch; then look which accounts owe exactly what waits, as the whole transaction left it."""
+        books, snapshot, events = effects.rows
+        await lock_amounts(db, books)
         await save_books(db, books, snapshot)
+        connected = await connect(db, books)
+        if connected.retold:
+            effects.emissions = [e for e in effects.emissions if _stands(e.data, connected.retold)]
+            effects.emissions += [_emission(events[told.cause], told) for told in connected.told]
 
     async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         """What this service vouches for at a day's close. Raises Stop when the books do not balance."""
@@ -132,6 +141,10 @@ def _cause(event: Event, moment: Moment) -> Cause:
 
 def _emission(cause: Event, told: Told) -> Emission:
     return Emission(cause, told.fact, told.subject, key=told.key, policy=told.policy)
+
+
+def _stands(fact: Fact, retold: set[UUID]) -> bool:
+    return not isinstance(fact, CashCandidate | CashCandidateCleared) or fact.candidate_id not in retold
 
 
 def _plain(rule: Callable[[Books, Any], None]) -> Rule:

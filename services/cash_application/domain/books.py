@@ -12,7 +12,7 @@ from uuid import UUID
 from services.cash_application.domain.cash import AccountCash, Place, Receipt, cash_fact
 from services.cash_application.domain.exchange import Exchange, Rate
 from services.cash_application.domain.items import Item, item_fact
-from services.cash_application.domain.journal import Kind, Ledger, Line, Origin, Posting
+from services.cash_application.domain.journal import DEBIT, Kind, Ledger, Line, Origin, Posting
 from services.cash_application.domain.matching.keys import account_keys, lookup_keys
 from services.cash_application.domain.matching.model import AccountView, ReceiptView
 from services.cash_application.domain.rows import (
@@ -32,6 +32,8 @@ from shared.events.ledger import Application, PaymentApplied
 from shared.ids import derive
 
 Key = tuple[str, str]
+AmountKey = tuple[str, str, int]
+"""Company, currency, minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Cause:
     business_date: date
     known_at: datetime
     actor: str
+    on_behalf_of: str = ""
 
     @property
-    on_behalf_of: str = ""
     def by_person(self) -> bool:
         return self.actor.startswith("user:")
 
@@ -87,9 +89,9 @@ class Written:
     certificates: list[tuple[UUID, str, UUID, UUID | None, dict[str, Any]]] = field(default_factory=list)
     open_debits: dict[UUID, OpenDebit] = field(default_factory=dict)
     refunds: dict[UUID, Refund] = field(default_factory=dict)
+    approvals: dict[UUID, Approval] = field(default_factory=dict)
     disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = field(default_factory=dict)
     statements: list[Any] = field(default_factory=list)
-    approvals: dict[UUID, Approval] = field(default_factory=dict)
 
 
 class Books:
@@ -113,13 +115,17 @@ class Books:
         self.applied: dict[UUID, list[Applied]] = {}
         self.credit_uses: dict[UUID, list[CreditUse]] = {}
         self.candidates: dict[UUID, dict[str, Candidate]] = {}
+        self.candidates_before: dict[UUID, Candidate | None] = {}
         self.suggestions: dict[UUID, list[Suggested]] = {}
         self.open_debits: dict[UUID, OpenDebit] = {}
         self.refunds: dict[UUID, Refund] = {}
+        self.approvals: dict[UUID, Approval] = {}
         self.disputes: dict[UUID, tuple[str, UUID, UUID, int, int]] = {}
         self.amount_items: dict[tuple[str, str, int], list[Item]] = {}
+        self.amounts: dict[AmountKey, int] = {}
+        self.open_before: dict[UUID, int] = {}
+        self.causes: dict[int, Cause] = {}
         self.tokens_of: dict[str, list[str]] = {}
-        self.approvals: dict[UUID, Approval] = {}
         self.lookalikes: dict[tuple[str, str, int], list[ReceiptView]] = {}
         self.written = Written()
         self.told: list[Told] = []
@@ -135,6 +141,7 @@ class Books:
     def begin(self, cause: Cause, number: int) -> None:
         """Start deciding one input; `number` is its place in the batch."""
         self.cause, self._cause_number, self._ordinal = cause, number, 0
+        self.causes[number] = cause
         self._touched_items, self._touched_cash, self._touched_receipts = {}, {}, {}
 
     def next_step(self) -> None:
@@ -148,6 +155,7 @@ class Books:
             item.version += 1
             item.cause = self.cause.type
             self.written.items[item.item_id] = item
+            self._note_amounts(item)
             self.tell(item_fact(item), item.item_id)
         for key, (cash, unapplied, on_account, posting_id) in self._touched_cash.items():
             if (cash.unapplied_minor, cash.on_account_minor) != (unapplied, on_account):
@@ -156,6 +164,8 @@ class Books:
                 self.tell(cash_fact(cash, posting_id), cash.account_id)
         for receipt in self._touched_receipts.values():
             receipt.check()
+            if receipt.open_minor and not receipt.by_person:
+                self.amounts[receipt.company, receipt.currency, receipt.open_minor] = self._cause_number
 
     def tell(self, fact: Fact, subject: object, key: str = "", policy: str = "") -> None:
         self.told.append(Told(self._cause_number, fact, str(subject), key, policy))
@@ -251,6 +261,12 @@ class Books:
         if item.item_id not in self._touched_items:
             item.before_minor = item.remaining_minor
             self._touched_items[item.item_id] = item
+            self._note_amounts(item)
+
+    def _note_amounts(self, item: Item) -> None:
+        """What an item owed or owes now: cash of that amount may gain or lose its evidence."""
+        for key in amounts_of(item):
+            self.amounts[key] = self._cause_number
 
     def touch_receipt(self, receipt: Receipt) -> None:
         self._touched_receipts[receipt.payment_id] = receipt
@@ -319,6 +335,14 @@ class Books:
         return [
             row for rows in self.applied.values() for row in rows if row.item_id in wanted and row.reversed_by is None
         ]
+
+
+def amounts_of(item: Item) -> set[AmountKey]:
+    """Amounts that an item owes: all that remains, and what of it is not disputed. A credit owes nothing."""
+    if item.side != DEBIT or not item.remaining_minor:
+        return set()
+    minors = {item.remaining_minor, item.remaining_minor - item.disputed_now_minor} - {0}
+    return {(item.company, item.currency, minor) for minor in minors}
 
 
 def applied_fact(

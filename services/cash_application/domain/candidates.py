@@ -106,30 +106,40 @@ def raise_candidate(
     if old == row:
         return
     rows[account_id] = row
+    books.candidates_before.setdefault(row.candidate_id, old)
     books.written.candidates[row.candidate_id] = row
-    fact = CashCandidate(
-        company=row.company,
-        candidate_id=row.candidate_id,
-        account_id=account_id,
-        payment_id=payment_id,
-        amount_minor=amount_minor,
-        currency=currency,
-        evidence=list(evidence),
-        source=source,
-        since_on=row.since_on,
-    )
-    books.tell(fact, row.candidate_id)
+    books.tell(candidate_fact(row), row.candidate_id)
 
 
 def clear(books: Books, row: Candidate) -> None:
     """The money is applied, gone, or nothing connects it any more."""
     closed = replace(row, open=False)
     books.candidates[row.origin_id][row.account_id] = closed
+    books.candidates_before.setdefault(row.candidate_id, row)
     books.written.candidates[row.candidate_id] = closed
-    fact = CashCandidateCleared(
+    books.tell(cleared_fact(row), row.candidate_id)
+
+
+def candidate_fact(row: Candidate) -> CashCandidate:
+    """The event of a candidate that is new or changed."""
+    return CashCandidate(
+        company=row.company,
+        candidate_id=row.candidate_id,
+        account_id=row.account_id,
+        payment_id=row.payment_id,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        evidence=list(row.evidence),
+        source=row.source,
+        since_on=row.since_on,
+    )
+
+
+def cleared_fact(row: Candidate) -> CashCandidateCleared:
+    """The event of a candidate that no longer stands."""
+    return CashCandidateCleared(
         company=row.company, candidate_id=row.candidate_id, account_id=row.account_id, payment_id=row.payment_id
     )
-    books.tell(fact, row.candidate_id)
 
 
 def clear_group(books: Books, group_id: str) -> None:

@@ -21,13 +21,15 @@ Id = tuple[str, UUID]
 @dataclass(slots=True)
 class Needs:
     """`owners`: accounts of the events themselves (a row is made for one that is new). `views`, `tokens_of`: payments
-    to match, by payment id. `touched`: payments whose applications are needed; `cancelled`: documents likewise."""
+    to match, by payment id; `unbooked`: those of them that never post. `touched`: payments whose applications are
+    needed; `cancelled`: documents likewise."""
 
     on: date
     owners: set[Key] = field(default_factory=set)
     named: set[Key] = field(default_factory=set)
     views: dict[str, PaymentView] = field(default_factory=dict)
     tokens_of: dict[str, list[str]] = field(default_factory=dict)
+    unbooked: set[str] = field(default_factory=set)
     payments: set[Id] = field(default_factory=set)
     touched: set[Id] = field(default_factory=set)
     receipt_keys: set[Key] = field(default_factory=set)
@@ -99,6 +101,7 @@ def _received(needs: Needs, company: str, on: date, fact: payments.PaymentReceiv
 
 def _announced(needs: Needs, company: str, on: date, fact: payments.PaymentAnnounced) -> None:
     see(needs, payment_view(fact))
+    needs.unbooked.add(str(fact.payment_id))
     needs.payments.add((company, fact.payment_id))
     needs.origins.add((company, fact.payment_id))
 
@@ -119,6 +122,7 @@ def _bank_debit(needs: Needs, company: str, on: date, fact: payments.BankDebitRe
 def _held(needs: Needs, company: str, on: date, fact: payments.StatementHeld) -> None:
     for view in held_views(fact):
         see(needs, view)
+        needs.unbooked.add(view.payment_id)
         needs.origins.add((company, UUID(view.payment_id)))
 
 
@@ -130,6 +134,7 @@ def _quarantined(needs: Needs, company: str, on: date, fact: payments.RecordQuar
     view = quarantine_view(fact, on)
     if view is not None:
         see(needs, view)
+        needs.unbooked.add(view.payment_id)
     if fact.account_id:
         needs.named.add((company, fact.account_id))
     needs.origins.add((company, fact.record_id))

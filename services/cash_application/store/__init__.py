@@ -1,7 +1,8 @@
 """The write side of the subledger: load and lock, save, totals. Every statement is named and set-based."""
 
+from services.cash_application.store.connecting import connect, lock_amounts
 from services.cash_application.store.loading import load_books
 from services.cash_application.store.saving import save_books
 from services.cash_application.store.totals import load_totals, roll_up
 
-__all__ = ["load_books", "load_totals", "roll_up", "save_books"]
+__all__ = ["connect", "load_books", "load_totals", "lock_amounts", "roll_up", "save_books"]

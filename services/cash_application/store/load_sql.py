@@ -114,7 +114,7 @@ select o.* from open_item o join unnest($6::text[], $7::uuid[]) as wanted(compan
 """
 
 AMOUNT_ITEMS = """
-select o.* from unnest($1::text[], $2::text[], $3::bigint[]) as wanted(company, currency, amount_minor)
+select o.* from unnest($1::text[], $2::bpchar[], $3::bigint[]) as wanted(company, currency, amount_minor)
 cross join lateral (
   select * from open_item i where i.company = wanted.company and i.currency = wanted.currency
     and i.remaining_minor = wanted.amount_minor and i.remaining_minor > 0 and i.business_date <= $4 limit $5
@@ -202,7 +202,7 @@ ALIKE = """
 select r.payment_id, r.company, r.currency, r.amount_minor, r.valued_on, r.view,
   (select coalesce(array_agg(distinct o.document_id), '{}') from application a join open_item o using (company, item_id)
    where a.payment_id = r.payment_id and a.company = r.company) as documents
-from unnest($1::text[], $2::text[], $3::bigint[], $4::date[], $5::date[])
+from unnest($1::text[], $2::bpchar[], $3::bigint[], $4::date[], $5::date[])
   as wanted(company, currency, amount_minor, first_on, last_on)
 cross join lateral (
   select * from receipt i where i.company = wanted.company and i.currency = wanted.currency

@@ -207,11 +207,12 @@ async def _items(db: asyncpg.Connection, books: Books, needs: Needs, found: Foun
 
 
 def _amounts_without_citation(books: Books, needs: Needs) -> list[tuple[str, str, int]]:
-    """Amounts that must speak for themselves: of payments that name no item. The close looks at every amount again."""
+    """Amounts that must speak for themselves: of cash that names no item or never posts. What a payment leaves waiting
+    is looked up once it is written; the close looks at every amount again."""
     found = set()
     for name, view in needs.views.items():
         cites = any((view.company, token) in books.item_ids_by_key for token in needs.tokens_of[name])
-        if needs.days or not cites:
+        if needs.days or not cites or name in needs.unbooked:
             found.add((view.company, view.currency, view.open_minor))
     return sorted(found)
 
@@ -246,6 +247,7 @@ async def _receipts(db: asyncpg.Connection, books: Books, needs: Needs, found: F
         rows = await db.fetch(sql.RECEIPTS, *ids)
         for row in rows:
             books.hold_receipt(mapping.receipt_of(row))
+            books.open_before[row["payment_id"]] = row["open_minor"]
         if books.receipts:
             rows = await db.fetch(sql.PARTS, *ids)
             for row in rows:
@@ -312,9 +314,9 @@ async def _money_beside(db: asyncpg.Connection, books: Books, needs: Needs, foun
         rows = await db.fetch(sql.REFUNDS, *_pairs(needs.touched), *columns, *accounts, since)
         for row in rows:
             books.refunds[row["refund_id"]] = mapping.refund_of(row)
-
-
         await approvals.load(db, books, needs)
+
+
 async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     """Receipts of the same amount a few days around: a second payment of the same thing must be seen."""
     wanted: dict[tuple[str, str, int], list[date]] = {}

@@ -7,6 +7,7 @@ import asyncpg
 
 from services.cash_application.domain.books import Books, Written
 from services.cash_application.domain.matching.keys import account_keys
+from services.cash_application.domain.rows import Candidate
 from services.cash_application.store import approvals
 from services.cash_application.store import save_sql as sql
 from services.cash_application.store.mapping import view_body
@@ -309,7 +310,7 @@ async def _beside(db: asyncpg.Connection, written: Written) -> None:
     await _many(db, sql.CREDIT_USES, uses)
     fresh = {row[1:4] for row in uses}
     await _many(db, sql.CREDIT_USES_REVERSED, [row for row in written.credit_uses_reversed if row[:3] not in fresh])
-    await _many(db, sql.CANDIDATES, _candidates(written))
+    await _many(db, sql.CANDIDATES, candidate_rows(written.candidates.values()))
     await _many(db, sql.OPEN_DEBITS, _debits(written))
     await _many(db, sql.REFUNDS, _refunds(written))
     await approvals.save(db, written)
@@ -317,7 +318,8 @@ async def _beside(db: asyncpg.Connection, written: Written) -> None:
     await _many(db, sql.STATEMENTS, _statements(written))
 
 
-def _candidates(written: Written) -> list[Row]:
+def candidate_rows(candidates: Iterable[Candidate]) -> list[Row]:
+    """Rows for `sql.CANDIDATES`."""
     return [
         (
             c.candidate_id,
@@ -333,7 +335,7 @@ def _candidates(written: Written) -> list[Row]:
             c.since_on,
             c.open,
         )
-        for c in written.candidates.values()
+        for c in candidates
     ]
 
 

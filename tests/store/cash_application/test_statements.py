@@ -29,6 +29,11 @@ def waiting(number: int):
     return [payment(f"w{number}", 777_000 + number, "no idea", payer=f"Fremd {number}", iban=f"FR76{number:023d}")]
 
 
+def met(number: int):
+    """A new item and cash of exactly its amount that waits since before."""
+    return [invoice(f"INV-2027-{number:05d}", 777_000 + number, f"C{number}")]
+
+
 def returns(number: int):
     return [returned(f"r{number}", 10_000 + number, of=f"p{number}")]
 
@@ -64,7 +69,7 @@ async def run(desk: Desk, facts: list, monkeypatch: pytest.MonkeyPatch) -> list[
     return seen
 
 
-@pytest.mark.parametrize("make", [documents, payments, waiting, credits, returns])
+@pytest.mark.parametrize("make", [documents, payments, waiting, met, credits, returns])
 async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: pytest.MonkeyPatch, make):
     offsets = {1: 0, 10: 1_000, 500: 2_000}
     numbers = {size: range(offset, offset + size) for size, offset in offsets.items()}
@@ -72,10 +77,15 @@ async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: py
     await run(desk, [account(n) for n in everybody], monkeypatch)
     if make is not documents:
         await run(desk, [fact for n in everybody for fact in documents(n)], monkeypatch)
+    if make is met:
+        await run(desk, [fact for n in everybody for fact in waiting(n)], monkeypatch)
     if make is returns:
         await run(desk, [fact for n in everybody for fact in payments(n)], monkeypatch)
     seen = {size: await run(desk, [f for n in numbers[size] for f in make(n)], monkeypatch) for size in SIZES}
     counts = {size: len(statements) for size, statements in seen.items()}
     assert len(set(counts.values())) == 1, [set(seen[500]) ^ set(seen[1]), counts]
     assert counts[1] <= 40
+    if make is met:
+        found = await desk.row("select count(*) from candidate where open and evidence = '{exact_amount}'")
+        assert found["count"] == len(everybody)
     await desk.prove()

@@ -175,20 +175,29 @@ select w.* from document_wait w join unnest($1::text[], $2::uuid[]) as wanted(co
 """
 
 OPEN_DEBITS = """
-select d.* from open_debit d join unnest($1::text[], $2::uuid[]) as wanted(company, debit_id) using (company, debit_id)
-union
-select d.* from open_debit d where d.left_minor > 0 and d.company = any($4::text[])
-  and (d.keys && $3::text[] or d.payment_id = any($5::uuid[]))
+with found as (
+  select company, debit_id from unnest($1::text[], $2::uuid[]) as wanted(company, debit_id)
+  union
+  select company, debit_id from open_debit where left_minor > 0 and company = any($4::text[])
+    and (keys && $3::text[] or payment_id = any($5::uuid[]))
+)
+select d.* from open_debit d join found using (company, debit_id) order by company, debit_id for update of d
 """
 
 REFUNDS = """
-select f.* from refund f join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id) using (company, payment_id)
-union
-select f.* from refund f join unnest($3::text[], $4::text[], $5::bigint[])
-  as wanted(company, bank_account, amount_minor) using (company, bank_account, amount_minor) where f.status = 'approved'
-union
-select f.* from refund f join unnest($6::text[], $7::text[]) as wanted(company, account_id) using (company, account_id)
-  where f.status <> 'requested' and f.approved_on >= $8
+with found as (
+  select f.company, f.refund_id from refund f
+  join unnest($1::text[], $2::uuid[]) as wanted(company, payment_id) using (company, payment_id)
+  union
+  select f.company, f.refund_id from refund f join unnest($3::text[], $4::text[], $5::bigint[])
+    as wanted(company, bank_account, amount_minor) using (company, bank_account, amount_minor)
+    where f.status = 'approved'
+  union
+  select f.company, f.refund_id from refund f
+  join unnest($6::text[], $7::text[]) as wanted(company, account_id) using (company, account_id)
+    where f.status <> 'requested' and f.approved_on >= $8
+)
+select f.* from refund f join found using (company, refund_id) order by company, refund_id for update of f
 """
 
 DISPUTES = """

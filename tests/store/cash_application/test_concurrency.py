@@ -1,10 +1,15 @@
 """Two transactions at once on the same account or payment: one waits for the other, nothing is applied twice."""
 
 import asyncio
+import contextlib
+from typing import Any
+from uuid import UUID
 
 from services.cash_application.domain import commands
+from services.cash_application.domain.cash import Place
+from services.cash_application.handlers import CashApplicationHandler
 from shared.errors import Rejected, Transient
-from tests.scenario.cash_application.desk import Desk, customer, invoice, pay_id, payment, returned
+from tests.scenario.cash_application.desk import Desk, bank_debit, customer, invoice, pay_id, payment, returned
 
 STRANGER = {"payer": "Somebody Else Ltd", "iban": "GB33BUKB20201555555555"}
 
@@ -55,3 +60,50 @@ async def test_a_payment_and_its_return_in_parallel_leave_the_item_open(desk: De
 
 async def _debit(desk: Desk):
     return (await desk.row("select debit_id from open_debit"))["debit_id"]
+
+
+class Together(CashApplicationHandler):
+    """Decides only once another transaction has read too, or waits for the locks of this one."""
+
+    def __init__(self) -> None:
+        self._read, self._both = 0, asyncio.Event()
+
+    async def load(self, db: Any, events: Any, at: Any) -> Any:
+        state = await super().load(db, events, at)
+        self._read += 1
+        if self._read == 2:
+            self._both.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._both.wait(), 0.5)
+        return state
+
+
+async def at_once(desk: Desk, *facts: object) -> None:
+    """Facts by transactions that overlap, each tried again as the runtime does."""
+    handler = desk.unit.handler
+    desk.unit.handler = Together()
+    await asyncio.gather(*(patiently(desk, fact) for fact in facts))
+    desk.unit.handler = handler
+
+
+async def test_a_return_that_waits_takes_only_one_of_two_payments_back(desk: Desk):
+    await desk.feed(returned("r1", 5_000, end_to_end="E2E-1"))
+    await at_once(desk, *(payment(name, 5_000, "x", end_to_end="E2E-1", **STRANGER) for name in ("p1", "p2")))
+    receipts = await desk.rows("select returned_minor from receipt order by 1")
+    assert [row["returned_minor"] for row in receipts] == [0, 5_000]
+    assert (await desk.row("select left_minor from open_debit"))["left_minor"] == 0
+
+
+async def test_of_two_debits_only_one_pays_a_refund(desk: Desk):
+    await desk.feed(customer(), payment("p1", 5_000, "x"))
+    ask = commands.RequestRefund(
+        payment_id=pay_id("p1"), account_id="C1", amount_minor=5_000, currency="EUR", place=Place.UNAPPLIED
+    )
+    await desk.command(ask)
+    refund_id = UUID(desk.reply["refund_id"])
+    approve = commands.ApproveRefund(payment_id=pay_id("p1"), refund_id=refund_id, shown_amount_minor=5_000)
+    await desk.command(approve, actor="user:bob", limits={"refund": {"EUR": 5_000}})
+    await at_once(desk, *(bank_debit(name, 5_000, "refund") for name in ("b1", "b2")))
+    left = await desk.rows("select left_minor from open_debit order by 1")
+    assert [row["left_minor"] for row in left] == [0, 5_000]
+    assert (await desk.prove())["bank_accounts"]["EUR-1"]["refunds_payable_minor"] == 0

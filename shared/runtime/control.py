@@ -47,13 +47,13 @@ class ControlCache:
         )
 
     async def _reload(self, db: asyncpg.Connection, version: int | None) -> None:
-        self._companies = {
-            row["company"]: CompanyConfigured.model_validate(row["body"]) for row in await db.fetch(sql.COMPANIES)
-        }
-        self._policies = tuple(Policy(**row) for row in await db.fetch(sql.POLICIES))
+        companies = {row["company"]: CompanyConfigured.model_validate(row["body"]) for row in await db.fetch(sql.COMPANIES)}
+        policies = tuple(Policy(**row) for row in await db.fetch(sql.POLICIES))
         rates: dict[tuple[str, str], list[tuple[date, str]]] = defaultdict(list)
         for row in await db.fetch(sql.RATES):
             rates[row["company"], row["pair"]].append((row["on"], row["rate"]))
+        # All at once: loops share the cache, and none may see the parts of two versions.
+        self._companies, self._policies = companies, policies
         self._rates = {key: tuple(found) for key, found in rates.items()}
         self._version = version
 

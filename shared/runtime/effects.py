@@ -24,7 +24,7 @@ ClockKind = Literal["business", "wall"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One activated policy file. `name@version` is what decisions record."""
+    """One activated policy file. `name@version` is what decisions record; `activation` rises with each activation."""
 
     company: str
     name: str
@@ -32,6 +32,7 @@ class Policy:
     sha256: str
     effective_on: date
     content: dict[str, Any]
+    activation: int = 0
 
     @property
     def label(self) -> str:
@@ -68,9 +69,9 @@ class Moment:
         return max(today, closed + timedelta(days=1)) if closed else today
 
     def policy(self, company: str, name: str, on: date) -> Policy | None:
-        """The policy in effect on a business date: the latest `effective_on` that is not after it."""
+        """The policy in effect on a business date: the latest `effective_on` not after it, of equal ones the last activated."""
         found = [p for p in self.policies if p.company == company and p.name == name and p.effective_on <= on]
-        return max(found, key=lambda p: (p.effective_on, p.version), default=None)
+        return max(found, key=lambda p: (p.effective_on, p.activation), default=None)
 
     def rate(self, company: str, pair: str, on: date) -> str | None:
         """Published rate of `pair` on or before a date, as decimal text."""

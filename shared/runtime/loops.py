@@ -84,19 +84,23 @@ async def timers_once(runtime: "Runtime") -> int:
 
 
 async def day_part_once(runtime: "Runtime") -> int:
-    """Do one part of a closed day in a transaction of its own; the last part opens phase 2 or frees the marker."""
+    """Do one part of a closed day in a transaction of its own; the last part opens phase 2 or frees the marker.
+
+    A part that fails is put back with its error and a growing delay: only its company's marker waits for it.
+    """
     async with runtime.pool.acquire() as db, db.transaction():
-        rows = await db.fetch(sql.CLAIM_DAY_PART)
+        rows = await db.fetch(sql.CLAIM_DAY_PART, runtime.clock.now())
         if not rows:
             return 0
-        row = rows[0]
-        work = DayWork.model_validate(row["payload"])
+        work = DayWork.model_validate(rows[0]["payload"])
         await db.execute(sql.LOCK_SHARED)
-        await apply(db, runtime.unit, [work_event(runtime.service, work, row["envelope"])])
+        event = work_event(runtime.service, work, rows[0]["envelope"])
+        if not await _fire_alone(runtime, db, [event], rows[0], runtime.clock.now()):
+            return 0
         if await db.fetchval(sql.FINISH_PART, work.number) == 0:
             again = work.phase == 1 and runtime.handler.day_phase2
             if again:
-                await markers.add_day_parts(db, [second_phase(runtime.service, work, row["envelope"])])
+                await markers.add_day_parts(db, [second_phase(runtime.service, work, rows[0]["envelope"])])
             state = "working" if again else "ready"
             await db.execute(sql.SET_MARKER_STATES, [work.number], [state], [1 if again else 0])
     runtime.relay_wanted.set()
@@ -136,10 +140,12 @@ async def _fire(runtime: "Runtime", limit: int | None) -> int:
     return len(rows)
 
 
-async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> None:  # noqa: ANN001
+async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> bool:  # noqa: ANN001
+    """Whether the events of one timer could be decided; if not, the timer is put back with its error."""
     try:
         async with db.transaction():
             await apply(db, runtime.unit, events)
+        return True
     except TRANSIENT:
         raise
     except Exception as problem:  # kept beside the timer, shown by metrics and log
@@ -147,6 +153,7 @@ async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> 
         metrics.TIMERS_FAILED.inc()
         runtime.log.error("timer_failed", kind=row["kind"], key=row["key"], error=str(problem))
         await timers.put_back(db, row, now, f"{type(problem).__name__}: {problem}")
+        return False
 
 
 async def relay_step(runtime: "Runtime", sink: Sink) -> int:

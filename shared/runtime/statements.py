@@ -110,7 +110,7 @@ delete from timer t using due where t.kind = due.kind and t.key = due.key
 returning t.kind, t.key, t.company, t.clock, t.due_at, t.payload, t.envelope, t.attempts
 """
 ANYTHING_TO_DO = """
-select exists (select from timer where kind = 'day.part'),
+select exists (select from timer where kind = 'day.part' and due_at <= $1),
        exists (select from timer where kind <> 'day.part' and clock = 'wall' and due_at <= $1)
        or exists (select from timer t, business_clock b where t.kind <> 'day.part' and t.clock = 'business'
                   and t.due_at <= b.at),
@@ -118,7 +118,9 @@ select exists (select from timer where kind = 'day.part'),
 """
 CLAIM_DAY_PART = """
 with due as (
-    select kind, key from timer where kind = 'day.part' order by key limit 1 for update skip locked)
+    select kind, key from timer t where kind = 'day.part' and due_at <= $1 and left(key, 18)::bigint = (
+        select min(m.number) from marker m where m.company = t.company and m.state = 'working')
+    order by key limit 1 for update skip locked)
 delete from timer t using due where t.kind = due.kind and t.key = due.key
 returning t.kind, t.key, t.company, t.clock, t.due_at, t.payload, t.envelope, t.attempts
 """
@@ -136,7 +138,8 @@ on conflict (kind, key) do nothing
 
 SEE_MARKERS = """
 insert into marker_seen (number, topic, partition)
-select * from unnest($1::bigint[], $2::text[], $3::int[]) order by 1, 2, 3
+select number, topic, partition from unnest($1::bigint[], $2::text[], $3::int[]) as s(number, topic, partition)
+where number > coalesce((select max(m.number) from marker m where m."left" = 0), 0) order by 1, 2, 3
 on conflict do nothing returning number, topic, partition
 """
 COUNT_MARKERS = """
@@ -183,7 +186,9 @@ select (select version from control_version) as version, c.at, c.number, c.reach
 from (select true as singleton) o left join business_clock c on c.singleton
 """
 COMPANIES = "select company, body from company_config order by company"
-POLICIES = "select company, name, version, sha256, effective_on, content from policy_version order by 1, 2, 5, 3"
+POLICIES = """
+select company, name, version, sha256, effective_on, content, activation from policy_version order by activation
+"""
 RATES = 'select company, pair, "on", rate from rate order by 1, 2, 3'
 BUMP_CONTROL = """
 insert into control_version (singleton, version) values (true, 1)
@@ -195,7 +200,9 @@ on conflict (company) do update set body = excluded.body
 """
 SAVE_POLICIES = """
 insert into policy_version (company, name, version, sha256, effective_on, content)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::jsonb[]) order by 1, 2, 3
+select company, name, version, sha256, effective_on, content
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::jsonb[])
+    with ordinality as p(company, name, version, sha256, effective_on, content, at) order by at
 on conflict (company, name, version) do nothing
 """
 SAVE_RATES = """

@@ -168,6 +168,7 @@ def _control_tables(metadata: sa.MetaData) -> None:
         sa.Column("sha256", sa.Text, nullable=False),
         sa.Column("effective_on", sa.Date, nullable=False),
         sa.Column("content", JSONB, nullable=False),
+        sa.Column("activation", sa.BigInteger, sa.Identity(always=True, cache=1), nullable=False),
     )
     sa.Table(
         "rate",

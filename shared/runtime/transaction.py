@@ -34,6 +34,9 @@ TRANSIENT = (
     asyncpg.TooManyConnectionsError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InsufficientResourcesError,
 )
 
 

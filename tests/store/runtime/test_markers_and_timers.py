@@ -7,6 +7,7 @@ import pytest
 from shared.bus.memory import MemorySink
 from shared.errors import Transient
 from shared.events.catalogue import ACCOUNTS, INVOICES, LEDGER
+from shared.events.control import PolicyActivated
 from shared.events.envelope import Envelope
 from shared.events.markers import ClockTicked, DayClosed
 from shared.runtime import failpoints, loops, markers
@@ -250,3 +251,79 @@ async def test_the_bus_down_means_rows_stay_and_the_error_is_transient(world: Wo
         await relay_once(world.pool, Down(world.log))
     assert len(await world.rows("select * from outbox")) == 1
     assert {p.topic for p in source.assigned()} >= {ACCOUNTS}
+
+
+async def test_a_marker_that_the_relay_sends_twice_changes_nothing_even_after_it_was_written(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    number = world.mark(closed=date(2026, 1, 5))
+    await world.settle(runtime, source)
+    before = kinds(world)
+    marker = DayClosed(
+        marker_id=markers.derive("test-marker", number), number=number, company="acme", date=date(2026, 1, 5), at=KNOWN_AT
+    )
+    for topic in (ACCOUNTS, INVOICES):
+        for lane in range(12):
+            world._mark_one(topic, lane, marker, marker.model_dump_json().encode())  # noqa: SLF001
+    world.mark()
+    await world.settle(runtime, source)
+    assert sorted(kinds(world)) == sorted([*before, *["clock.ticked"] * 12])
+    assert len(world.handler.days) == 3
+
+
+async def test_a_part_of_the_day_that_fails_is_put_back_and_holds_back_its_own_company_only(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    world.mark(closed=date(2026, 1, 5))
+    while await loops.consume_once(runtime, source, 0):
+        pass
+    failing = world.handler.decide
+    world.handler.decide = lambda *given: (_ for _ in ()).throw(ValueError("no calendar"))  # type: ignore[method-assign]
+    assert await loops.day_part_once(runtime) == 0
+    rows = await world.rows("select key, attempts, error from timer where kind = 'day.part' and attempts > 0")
+    assert [(r["attempts"], r["error"]) for r in rows] == [(1, "ValueError: no calendar")]
+    world.handler.decide = failing  # type: ignore[method-assign]
+    async with world.pool.acquire() as db:
+        await db.execute("update timer set due_at = now() - interval '1 second'")
+    await world.settle(runtime, source)
+    assert kinds(world) == ["day.closed"] * 12
+
+
+async def test_a_later_day_is_not_begun_while_the_day_before_has_work(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    world.mark(closed=date(2026, 1, 5))
+    world.mark(closed=date(2026, 1, 6))
+    while await loops.consume_once(runtime, source, 0):
+        pass
+    async with world.pool.acquire() as one:
+        claiming = one.transaction()
+        await claiming.start()
+        first = await one.fetch(sql.CLAIM_DAY_PART, runtime.clock.now())
+        second = await one.fetch(sql.CLAIM_DAY_PART, runtime.clock.now())
+        async with world.pool.acquire() as other, other.transaction():
+            assert await other.fetch(sql.CLAIM_DAY_PART, runtime.clock.now()) == []
+        await claiming.rollback()
+    assert [r["key"][:18] for r in (*first, *second)] == ["000000000000000001"] * 2
+    await world.settle(runtime, source)
+    assert [w.date.day for w in world.handler.days] == [5, 5, 5, 6, 6, 6]
+
+
+async def test_of_two_policies_effective_on_one_day_the_later_activation_counts(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    for version in ("2026-10", "2026-9"):
+        fact = PolicyActivated(
+            company="acme", name="dunning", version=version, sha256="0", content={}, effective_on=date(2026, 1, 1),
+            approver="user:conrad",
+        )  # fmt: skip
+        world.put(event(fact), "ar.control", number=4)
+    await world.settle(runtime, source)
+    async with world.pool.acquire() as db:
+        moment = await runtime.unit.control.moment(db)
+    policy = moment.policy("acme", "dunning", date(2026, 1, 5))
+    assert policy is not None and policy.version == "2026-9"

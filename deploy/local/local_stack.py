@@ -14,7 +14,6 @@ from pathlib import Path
 from deploy.local import contract, preparation, readiness, secrets, service_settings, state
 from deploy.local.databases import SERVICES, DatabaseAddress
 from deploy.local.errors import StackError
-from deploy.local.modules import exists
 from deploy.local.paths import REPOSITORY
 from deploy.local.ports import HOST, choose, free_ports
 from deploy.local.processes import Child, ProcessId, spawn, stop_all
@@ -87,9 +86,6 @@ class LocalStack:
         assert self.info is not None, "start() comes first"
         waiting = []
         for service in SERVICES:
-            if not exists(f"services.{service}.main"):
-                self.say(f"{service} is not there yet: services/{service}/main.py is missing")
-                continue
             for instance, url in enumerate(self.info.instances[service]):
                 waiting.append((self.start_service(service, instance), url))
         readiness.wait_ready(waiting)

@@ -190,9 +190,8 @@ async def _print_reports(client: Client, company: str) -> None:
     different = [row for row in rows if row["difference_minor"] != 0]
     print(f"Control totals    {len(rows)} figures of the last day, {len(different)} differ from the reports")
     for row in different[:10]:
-        print(
-            f"    {row['scope']} {row['figure']} {row['currency']}: {row['expected_minor']} against {row['found_minor']}"
-        )
+        figure = f"{row['scope']} {row['figure']} {row['currency']}"
+        print(f"    {figure}: {row['expected_minor']} against {row['found_minor']}")
 
 
 def _print_aging(report: dict[str, Any]) -> None:

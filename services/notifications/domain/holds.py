@@ -21,6 +21,8 @@ from shared.ids import derive
 TARGET = "access_system"
 RANK = {"warn": 1, "restrict": 2, "deny": 3}
 HOLD_WAIT_DAYS_WITHOUT_POLICY = 3
+NOT_TAKEN = ("WITHHELD", "NO_TARGET", "NOT_APPLIED", "ConnectError", "ConnectTimeout", "PoolTimeout")
+"""Codes of attempts that certainly changed nothing at the access system, beside every HTTP status that is no yes."""
 
 
 def state_of(data: HoldState) -> str:
@@ -64,10 +66,18 @@ def new_effect(
 
 def _grade_out(versions: list[EffectRow]) -> int:
     """Rank of the grade that the access system may have by now: that of the newest version put to it, 0 for none."""
-    put = [effect for effect in versions if effect.attempts or effect.status == "confirmed"]
+    put = [effect for effect in versions if _may_be_in_force(effect)]
     if not put or put[-1].state == "lifted":
         return 0
     return RANK[put[-1].grade]
+
+
+def _may_be_in_force(effect: EffectRow) -> bool:
+    """Confirmed, or the last attempt ended without a definite no. A lift counts as soon as it was tried."""
+    if effect.status == "confirmed":
+        return True
+    refused = effect.code in NOT_TAKEN or effect.code.startswith("HTTP_")
+    return effect.attempts > 0 and (effect.state == "lifted" or not refused)
 
 
 def _body(data: HoldState, state: str) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def begun(row: EffectRow, at: datetime) -> None:
 
 
 def _begin(row: EffectRow, at: datetime) -> None:
-    row.attempts += 1
+    row.attempts, row.code = row.attempts + 1, ""
     row.first_try_at = row.first_try_at or at
 
 

@@ -1,167 +1,139 @@
-"""The simplest handler through the whole transaction: events per second, latency at half load, share of a plain COPY."""
+"""The simplest handler through the whole transaction: events per second, share of a plain COPY, latency at half load."""
 
 import asyncio
 import time
 from typing import Any
 
-import asyncpg
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from deploy.local import databases
 from shared.bus.kafka import KafkaSink, KafkaSource
 from shared.bus.port import Outgoing
-from shared.events.catalogue import CONTROL, READS
 from shared.events.control import CompanyConfigured
-from shared.runtime import loops
+from tests.bench.rows import copy_rows_per_s, counters, difference
 from tests.bench.world import Bench, pool_of
 from tests.builders import event, headers_and_value
-from tests.store.runtime.conftest import SERVICE, World
-from tests.store.runtime.toy import ToyHandler, contact, metadata
+from tests.store.runtime.toy import contact
 
-EVENTS, ACCOUNTS = 40_000, 2_000
-LATENCY_S, HALF_LOAD = 8, 5_000
-
-
-async def database(bench: Bench) -> str:
-    connection = await databases.connect(bench.admin_dsn)
-    name = f"bench_toy_{time.monotonic_ns()}"
-    try:
-        await databases.ensure_roles(connection, "bench", "bench")
-        await databases.ensure_database(connection, name, "bench", None)
-    finally:
-        await connection.close()
-    dsn = databases.addresses(bench.admin_dsn, name, "bench", "bench").owner_dsn
-    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.begin() as found:
-        await found.run_sync(metadata.create_all)
-    await engine.dispose()
-    return dsn
+EVENTS, ACCOUNTS, BATCH = 40_000, 2_000, 500
+LATENCY_S, TARGET_PER_S = 8, 10_000
+ARRIVE_TIMEOUT_S = 30.0
+EFFECTS = "ar.ledger"
+COMPANY = CompanyConfigured(company="acme", base_currency="EUR", time_zone="Europe/Berlin", calendar="XECB")
 
 
 async def run(bench: Bench) -> dict[str, Any]:
-    pool = await pool_of(await database(bench))
-    fact = CompanyConfigured(company="acme", base_currency="EUR", time_zone="Europe/Berlin", calendar="XECB")
-    await bench.feed([event(fact)])
+    await bench.feed([event(COMPANY)])
     await bench.feed([event(contact(f"a{n % ACCOUNTS}")) for n in range(EVENTS)])
-    runtime = World(pool, None, ToyHandler(), None).runtime()  # type: ignore[arg-type]
-    source = KafkaSource(bench.bootstrap, SERVICE, READS[SERVICE], f"{SERVICE}-0")
-    sink = KafkaSink(bench.bootstrap, "bench-relay")
-    tasks = [asyncio.ensure_future(loops.run_consumer(runtime, source))]
-    rate = await _until(pool, EVENTS)
-    tasks.append(asyncio.ensure_future(loops.run_relay(runtime, sink)))
-    await _drained(pool)
-    latency = await _latency(bench, pool)
-    runtime.no_new_work.set()
-    await tasks[0]
-    runtime.relay_stop.set()
-    await tasks[1]
-    copy_rate = await _plain_copy(pool)
+    alone = await _throughput(bench, relay=False)
+    relayed = await _throughput(bench, relay=True)
+    load = min(TARGET_PER_S, relayed["per_s"]) // 2
+    return {"worker": alone, "worker_and_relay": relayed, "latency": await _latency(bench, load)}
+
+
+async def _throughput(bench: Bench, *, relay: bool) -> dict[str, Any]:
+    dsn = await bench.toy_database()
+    pool = await pool_of(dsn)
+    before = await counters(pool)
+    worker = bench.worker("simplest", dsn, relay=relay)
+    try:
+        found: dict[str, Any] = dict(await bench.timed(pool, worker, EVENTS + 1))
+    finally:
+        await asyncio.to_thread(worker.stop)
+    if not relay:
+        wrote = difference(before, await counters(pool))
+        inserted = {table: counts[0] for table, counts in wrote.items() if counts[0] > EVENTS // 2}
+        copied = await copy_rows_per_s(pool, inserted, EVENTS // BATCH)
+        per_s = found["per_s"] * sum(inserted.values()) / EVENTS
+        found |= {
+            "rows_inserted_per_event": round(sum(inserted.values()) / EVENTS, 2),
+            "rows_inserted_per_s": round(per_s),
+            "copy_rows_per_s": round(copied),
+            "share_of_copy": round(per_s / copied, 3),
+            "tables": {name: dict(zip(("inserted", "updated", "deleted"), c, strict=True)) for name, c in wrote.items()},
+        }
     await pool.close()
-    rows_per_event = 5  # inbox, fact, account (updated), stream head (updated), outbox
-    return {
-        "events_per_s": round(rate),
-        "rows_per_s": round(rate * rows_per_event),
-        "copy_rows_per_s": round(copy_rate),
-        "share_of_copy": round(rate * rows_per_event / copy_rate, 3),
-        **latency,
-    }
+    return found
 
 
-async def _count(pool: asyncpg.Pool) -> int:
-    async with pool.acquire() as db:
-        return await db.fetchval("select coalesce(sum(facts), 0)::int from toy_account")
-
-
-async def _until(pool: asyncpg.Pool, wanted: int) -> float:
-    """Events per second from the first one taken to the last."""
-    while (first := await _count(pool)) == 0:
-        await asyncio.sleep(0.005)
-    began = time.perf_counter()
-    while (count := await _count(pool)) < wanted:
-        await asyncio.sleep(0.02)
-    return (count - first) / (time.perf_counter() - began)
-
-
-async def _drained(pool: asyncpg.Pool) -> None:
-    async with pool.acquire() as db:
-        while await db.fetchval("select exists (select from outbox)"):
-            await asyncio.sleep(0.02)
-
-
-async def _latency(bench: Bench, pool: asyncpg.Pool) -> dict[str, Any]:
-    """Event to acknowledged effect at half of the wanted rate, in ms, from a reader of the service's topic."""
-    sink = KafkaSink(bench.bootstrap, "bench-load")
-    await sink.start()
-    reader = KafkaSource(bench.bootstrap, "bench-reader", ["ar.ledger"], "bench-reader-0")
-    ends = await _ends(bench)
-
-    async def at_end(partitions):  # noqa: ANN001, ANN202
-        return {p: ends.get(p.number, 0) for p in partitions}
-
-    await reader.start(at_end)
-    sent: dict[str, float] = {}
-    seen: list[float] = []
-    stop = asyncio.Event()
-    reading = asyncio.ensure_future(_read(reader, sent, seen, stop))
-    began = time.perf_counter()
-    number = 0
-    while (elapsed := time.perf_counter() - began) < LATENCY_S:
-        due = int(elapsed * HALF_LOAD)
-        part = [event(contact(f"a{n % ACCOUNTS}")) for n in range(number, due)]
-        number = due
-        now = time.perf_counter()
-        sent.update((str(e.envelope.id), now) for e in part)
-        if part:
-            await sink.send([Outgoing(e.topic, **headers_and_value(e)) for e in part])
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(2)
-    stop.set()
-    await reading
-    await reader.stop()
-    await sink.stop()
+async def _latency(bench: Bench, load_per_s: int) -> dict[str, Any]:
+    """Event to acknowledged effect in ms, from a reader of the service's topic, worker and relay in one process."""
+    dsn = await bench.toy_database()
+    pool = await pool_of(dsn)
+    await bench.begin_at_the_end(pool)
+    await bench.feed([event(COMPANY)])
+    worker = bench.worker("simplest", dsn, relay=True)
+    await pool.close()
+    try:
+        seen = await _measure(bench, load_per_s)
+    finally:
+        await asyncio.to_thread(worker.stop)
     ordered = sorted(seen)
     return {
-        "load_events_per_s": HALF_LOAD,
+        "load_events_per_s": load_per_s,
         "measured": len(ordered),
         "p50_ms": round(1000 * ordered[len(ordered) // 2]),
         "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)]),
     }
 
 
-async def _ends(bench: Bench) -> dict[int, int]:
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+async def _measure(bench: Bench, load_per_s: int) -> list[float]:
+    """Seconds per event. The first two seconds warm up and are not counted."""
+    sink = KafkaSink(bench.bootstrap, "bench-load")
+    await sink.start()
+    reader = KafkaSource(bench.bootstrap, "bench-reader", [EFFECTS], "bench-reader-0")
+    ends = await bench.ends([EFFECTS])
+    await reader.start(_positions({p.partition: end for p, end in ends.items()}))
+    await asyncio.sleep(5)
+    sent: dict[bytes, float] = {}
+    seen: list[float] = []
+    stop = asyncio.Event()
+    reading = asyncio.ensure_future(_read(reader, sent, seen, stop))
+    number = await _send(sink, sent, load_per_s, 2.0, 0)
+    await _arrived(sent)
+    seen.clear()
+    await _send(sink, sent, load_per_s, LATENCY_S, number)
+    await _arrived(sent)
+    stop.set()
+    await reading
+    await reader.stop()
+    await sink.stop()
+    return seen
 
-    consumer = AIOKafkaConsumer(bootstrap_servers=bench.bootstrap)
-    await consumer.start()
-    ends = await consumer.end_offsets([TopicPartition("ar.ledger", n) for n in range(12)])
-    await consumer.stop()
-    return {tp.partition: end for tp, end in ends.items()}
+
+async def _arrived(sent: dict[bytes, float]) -> None:
+    deadline = time.monotonic() + ARRIVE_TIMEOUT_S
+    while sent:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(sent)} effects did not arrive within {ARRIVE_TIMEOUT_S:.0f} s of the last event")
+        await asyncio.sleep(0.05)
 
 
-async def _read(reader: KafkaSource, sent: dict[str, float], seen: list[float], stop: asyncio.Event) -> None:
+def _positions(ends: dict[int, int]) -> Any:
+    async def load(partitions: Any) -> Any:
+        return {p: ends[p.number] for p in partitions}
+
+    return load
+
+
+async def _send(sink: KafkaSink, sent: dict[bytes, float], per_s: int, seconds: float, number: int) -> int:
+    """Send evenly; the events are made before, so that making them does not delay them."""
+    ready = [event(contact(f"a{n % ACCOUNTS}")) for n in range(number, number + int(per_s * seconds))]
+    records = [Outgoing(e.topic, **headers_and_value(e)) for e in ready]
+    ids = [str(e.envelope.id).encode() for e in ready]
+    began, at = time.perf_counter(), 0
+    while at < len(records):
+        due = min(len(records), int((time.perf_counter() - began) * per_s) + 1)
+        now = time.perf_counter()
+        sent.update((identity, now) for identity in ids[at:due])
+        await sink.send(records[at:due])
+        at = due
+        await asyncio.sleep(0.01)
+    return number + len(records)
+
+
+async def _read(reader: KafkaSource, sent: dict[bytes, float], seen: list[float], stop: asyncio.Event) -> None:
     while not stop.is_set():
         for records in (await reader.fetch(2_000, 0.1)).values():
             now = time.perf_counter()
             for record in records:
-                cause = dict(record.headers)["ce_causationid"].decode()
+                cause = dict(record.headers)["ce_causationid"]
                 if cause in sent:
                     seen.append(now - sent.pop(cause))
-
-
-async def _plain_copy(pool: asyncpg.Pool) -> float:
-    """Rows per second of COPY into copies of the same tables, 500 events to a commit, as the worker commits."""
-    async with pool.acquire() as db:
-        outbox = await db.fetch("select event_id from inbox limit 20000")
-        await db.execute("create table copy_inbox (like inbox including all)")
-        await db.execute("create table copy_fact (like toy_fact including all)")
-        await db.execute("create table copy_outbox (topic text, key text, headers bytea, value bytea, event_id uuid)")
-        ids = [row["event_id"] for row in outbox]
-        began = time.perf_counter()
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            async with db.transaction():
-                await db.copy_records_to_table("copy_inbox", records=[(i,) for i in part], columns=["event_id"])
-                await db.copy_records_to_table("copy_fact", records=[(i, "a1") for i in part])
-                rows = [("ar.ledger", "acme/a1", b"h" * 700, b"v" * 120, i) for i in part]
-                await db.copy_records_to_table("copy_outbox", records=rows)
-        return 3 * len(ids) / (time.perf_counter() - began)

@@ -1,52 +1,139 @@
-"""Servers of a bench: Apache Kafka and PostgreSQL 18 with fsync on, started for it and stopped after it."""
+"""Servers of a bench: Apache Kafka and PostgreSQL 18 with fsync on, started for it and stopped after it.
 
+What is measured runs in a process of its own (`tests.bench.worker`), so that feeding and reading do not count with it.
+"""
+
+import asyncio
 import os
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local import databases
 from deploy.local.kafka import KafkaServer
+from deploy.local.paths import REPOSITORY
 from deploy.local.postgres import PostgresServer
+from deploy.local.processes import Child, spawn
 from shared.bus import admin
 from shared.bus.kafka import KafkaSink
 from shared.bus.port import Outgoing
 from shared.db.migrate import ROOT, upgrade
 from shared.db.pool import create_pool
+from shared.events.catalogue import PARTITIONS, READS
 from shared.events.codec import Event
+from tests.bench.usage import cpu_s
 from tests.builders import headers_and_value
+from tests.store.runtime.conftest import SERVICE
+from tests.store.runtime.toy import metadata as toy_metadata
+
+FEED_PART = 1_000
+POLL_S = 0.05
+WAIT_TIMEOUT_S = 300.0
 
 
 @dataclass
 class Bench:
+    """The servers, and the workers that were started on them."""
+
+    folder: Path
     bootstrap: str
     admin_dsn: str
+    postgres_pid: int
+    kafka_pid: int
+    workers: int = 0
+
+    async def toy_database(self) -> str:
+        """A fresh database with the tables of the simplest handler, as its owner."""
+        dsn = await self._database("toy")
+        engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
+        async with engine.begin() as found:
+            await found.run_sync(toy_metadata.create_all)
+        await engine.dispose()
+        return dsn
 
     async def database(self, service: str) -> str:
         """A fresh migrated database of `service`, as its owner."""
+        dsn = await self._database(service)
+        await upgrade(dsn, service)
+        return dsn
+
+    async def _database(self, role: str) -> str:
         connection = await databases.connect(self.admin_dsn)
-        name = f"bench_{service}_{time.monotonic_ns()}"
+        name = f"bench_{role}_{time.monotonic_ns()}"
         try:
-            await databases.ensure_roles(connection, service, "bench")
-            await databases.ensure_database(connection, name, service, None)
+            await databases.ensure_roles(connection, role, "bench")
+            await databases.ensure_database(connection, name, role, None)
         finally:
             await connection.close()
-        address = databases.addresses(self.admin_dsn, name, service, "bench")
-        await upgrade(address.owner_dsn, service)
-        return address.owner_dsn
+        return databases.addresses(self.admin_dsn, name, role, "bench").owner_dsn
 
-    async def feed(self, events: list[Event]) -> None:
+    async def feed(self, events: Sequence[Event]) -> None:
         sink = KafkaSink(self.bootstrap, "bench")
         await sink.start()
-        for start in range(0, len(events), 1_000):
-            part = [Outgoing(e.topic, **headers_and_value(e)) for e in events[start : start + 1_000]]
-            await sink.send(part)
+        for start in range(0, len(events), FEED_PART):
+            await sink.send([Outgoing(e.topic, **headers_and_value(e)) for e in events[start : start + FEED_PART]])
         await sink.stop()
+
+    async def ends(self, topics: Iterable[str]) -> Mapping[TopicPartition, int]:
+        """Where each partition ends now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            return await consumer.end_offsets([TopicPartition(t, n) for t in topics for n in range(PARTITIONS)])
+        finally:
+            await consumer.stop()
+
+    async def begin_at_the_end(self, pool: asyncpg.Pool) -> None:
+        """Let the store's worker begin behind everything that lies on the bus now."""
+        ends = await self.ends(READS[SERVICE])
+        rows = [(p.topic, p.partition, end) for p, end in ends.items()]
+        async with pool.acquire() as db:
+            await db.copy_records_to_table("kafka_cursor", records=rows)
+
+    def worker(self, handler: str, dsn: str, *, relay: bool = False) -> Child:
+        """Start a worker process (see tests.bench.worker)."""
+        self.workers += 1
+        arguments = [handler, dsn, self.bootstrap, f"bench-{self.workers}", "relay" if relay else "no-relay"]
+        command = [sys.executable, "-m", "tests.bench.worker", *arguments]
+        log = self.folder / f"worker-{self.workers}.log"
+        return spawn("worker", command, log, environment=dict(os.environ), cwd=REPOSITORY)
+
+    async def timed(self, pool: asyncpg.Pool, worker: Child, wanted: int) -> dict[str, float]:
+        """Events per second of `worker` from the first batch it took to the last, and processor time per event."""
+        began_at = await _position(pool)
+        deadline = time.monotonic() + WAIT_TIMEOUT_S
+        while (first := await _position(pool)) == began_at:
+            _alive(worker, deadline)
+            await asyncio.sleep(POLL_S / 5)
+        began, used = time.perf_counter(), self._used(worker)
+        while (position := await _position(pool)) < began_at + wanted:
+            _alive(worker, deadline)
+            await asyncio.sleep(POLL_S)
+        events, seconds = position - first, time.perf_counter() - began
+        after = self._used(worker)
+        cpu = {f"{name}_cpu_us_per_event": round((after[name] - used[name]) * 1e6 / events, 1) for name in used}
+        return {"per_s": round(events / seconds), "seconds": round(seconds, 2), **cpu}
+
+    def _used(self, worker: Child) -> dict[str, float]:
+        return {"worker": cpu_s(worker.pid), "postgres": cpu_s(self.postgres_pid), "kafka": cpu_s(self.kafka_pid)}
+
+
+async def _position(pool: asyncpg.Pool) -> int:
+    async with pool.acquire() as db:
+        return await db.fetchval("select coalesce(sum(next_offset), 0)::bigint from kafka_cursor")
+
+
+def _alive(worker: Child, deadline: float) -> None:
+    if worker.poll() is not None or time.monotonic() > deadline:
+        raise RuntimeError(f"the worker ended or does not come to an end:\n{worker.log_tail(40)}")
 
 
 @asynccontextmanager
@@ -60,8 +147,9 @@ async def bench() -> AsyncIterator[Bench]:
         postgres.start()
         stack.callback(postgres.stop)
         await admin.apply(kafka.bootstrap, admin.load(ROOT / "deploy" / "topics.yaml"))
-        yield Bench(kafka.bootstrap, postgres.admin_dsn)
+        assert kafka.child is not None and postgres.child is not None
+        yield Bench(Path(folder), kafka.bootstrap, postgres.admin_dsn, postgres.child.pid, kafka.child.pid)
 
 
 async def pool_of(dsn: str) -> asyncpg.Pool:
-    return await create_pool(dsn, size=16)
+    return await create_pool(dsn, size=4)

@@ -1,0 +1,102 @@
+"""The sample quarter on the whole local stack: seconds, waiting for markers apart, peak memory, idle processor time."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sample
+from deploy.local import feed
+from deploy.local.client import open_client
+from deploy.local.local_stack import PREFERRED_PORTS, LocalStack
+from deploy.local.paths import cache_dir
+from deploy.local.ports import free_ports
+from deploy.local.state import StackInfo
+from tests.bench.usage import cpu_s, machine, memory_mb
+
+SEED = 1
+SAMPLE_EVERY_S, SETTLE_S, IDLE_S = 1.0, 10.0, 20.0
+
+
+def run(days: int) -> dict[str, Any]:
+    """Feed `days` business days. Starts processes: call it on the main thread, outside of any event loop."""
+    with tempfile.TemporaryDirectory(prefix="recoup-bench-quarter-") as folder:
+        out = Path(folder) / "sample"
+        sample.generate(SEED, days, out)
+        with _stack(Path(folder) / "local") as stack, contextlib.redirect_stdout(sys.stderr):
+            assert stack.info is not None
+            pids = [child.pid for child in stack.children]
+            used, began = cpu_s(*pids), machine()
+            with _peak(pids) as peak:
+                timing = asyncio.run(_feed(stack.info, out))
+            fed_cpu_s = cpu_s(*pids) - used
+            by_name = {child.name: round(memory_mb(child.pid)) for child in stack.children}
+            return {
+                "days": days,
+                "seconds": round(timing.total_s, 1),
+                "waiting_for_markers_s": round(timing.waited_s, 1),
+                "cpu_s": round(fed_cpu_s, 1),
+                "load_average_before": began["load_average"],
+                "peak_memory_mb": round(max(peak)),
+                "memory_at_end_mb": by_name,
+                "idle_share_of_one_core": round(_idle(pids), 3),
+            }
+
+
+async def _feed(info: StackInfo, out: Path) -> feed.Timing:
+    client = open_client(info)
+    try:
+        _, timing = await feed.feed_all(client, out)
+        return timing
+    finally:
+        await client.http.aclose()
+
+
+@contextlib.contextmanager
+def _stack(local: Path) -> Iterator[LocalStack]:
+    """A stack with its own ports and servers, fsync on."""
+    ports = zip(PREFERRED_PORTS, free_ports(len(PREFERRED_PORTS)), strict=True)
+    environment = {k: v for k, v in os.environ.items() if k != "KAFKA_BOOTSTRAP_SERVERS"}
+    environment |= {f"RECOUP_PORT_{name.upper()}": str(port) for name, port in ports}
+    environment |= {"RECOUP_LOCAL_DIR": str(local), "RECOUP_CACHE_DIR": str(cache_dir())}
+    local.mkdir()
+    for path in (local, local.parent):
+        path.chmod(0o755)
+    stack = LocalStack(local, say=lambda text: None, environment=environment)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@contextlib.contextmanager
+def _peak(pids: list[int]) -> Iterator[list[float]]:
+    """Memory of the family in MB, once a second, while the block runs."""
+    stop = threading.Event()
+    found = [memory_mb(*pids)]
+
+    def watch() -> None:
+        while not stop.wait(SAMPLE_EVERY_S):
+            found.append(memory_mb(*pids))
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        watching.join()
+
+
+def _idle(pids: list[int]) -> float:
+    time.sleep(SETTLE_S)
+    before, began = cpu_s(*pids), time.monotonic()
+    time.sleep(IDLE_S)
+    return (cpu_s(*pids) - before) / (time.monotonic() - began)

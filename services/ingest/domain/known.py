@@ -84,14 +84,17 @@ class KnownStatement:
 
 @dataclass(frozen=True, slots=True)
 class KnownLine:
+    """A published line; one that is not `booked` was announced only."""
+
     segment: str
     occurrence: int
     signed_minor: int
+    booked: bool = True
 
 
 @dataclass(slots=True)
 class Known:
-    """Everything loaded for a chunk, by its own key; statements of an account by bank account id."""
+    """Everything loaded for a chunk, by its own key; lines by bank account and line key."""
 
     accounts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     parts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
@@ -100,7 +103,7 @@ class Known:
     awaited: frozenset[str] = frozenset()
     groups: dict[int, str] = field(default_factory=dict)
     statements: dict[str, KnownStatement] = field(default_factory=dict)
-    lines: dict[str, list[KnownLine]] = field(default_factory=dict)
+    lines: dict[tuple[str, str], list[KnownLine]] = field(default_factory=dict)
     announced: set[UUID] = field(default_factory=set)
     equal_lines: frozenset[int] = frozenset()
     chains: dict[str, Chain] = field(default_factory=dict)

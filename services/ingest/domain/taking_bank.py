@@ -220,7 +220,7 @@ class BankTaking:
     def _booked_line(self, record: StagedRecord, known: KnownStatement, account: BankAccount) -> tuple[Outcome, str]:
         key = key_of(account, record)
         trusted = key != record.line_key
-        there = self.known.lines.setdefault(key, [])
+        there = self.known.lines.setdefault((account.id, key), [])
         pending = record.body.get("status") == bank_lines.PENDING
         covered = there if trusted else _covered(there, known)
         occurrence = covered[record.nth - 1].occurrence if 0 < record.nth <= len(covered) else 0

@@ -67,19 +67,23 @@ def _positive(amount_minor: int) -> int:
 
 
 def take_payment(taking: "Taking", record: StagedRecord) -> tuple[Outcome, str]:
-    """Announce or book a payment; the same id with another amount is a conflict."""
+    """Announce or book a payment; the same id with another amount is a conflict.
+
+    What was only announced is booked once when the feed has become the booking source.
+    """
     account = bank_account(taking, record.body)
     source = Source(file=taking.context.file_name, submission_id=taking.context.submission_id, line=record.position)
     fact = payment_fact(taking.context.company, account, record.body, source)
     key = str(fact.payment_id)
-    before = taking.known.lines.get(key)
+    booked = isinstance(fact, PaymentReceived)
+    there = taking.known.lines.setdefault((account.id, key), [])
+    before = [line for line in there if line.booked or not booked]
     if before:
         if before[0].signed_minor != fact.amount_minor:
             raise Refused("conflict", "amount", "the same payment was taken before with another amount")
         return "known", key
-    booked = isinstance(fact, PaymentReceived)
     row = LineRow(fact.payment_id, booked, account.id, key, 1, "", fact.document_on, signed_minor(fact), fact.TYPE)
-    taking.known.lines[key] = [KnownLine("", 1, row.signed_minor)]
+    there.append(KnownLine("", 1, row.signed_minor, booked))
     taking.written.lines.append(row)
     taking.say(fact, fact.payment_id, fact.payment_id)
     return "written", key

@@ -59,9 +59,10 @@ select distinct waits_for from quarantined_record
 where company = $1 and state = 'open' and waits_for = any($2::text[])
 """
 LINES = """
-select line_key, segment, occurrence, signed_minor from bank_line
-where company = $1 and bank_account = any($2::text[]) and line_key = any($3::text[]) and booked
-order by line_key, occurrence
+select bank_account, line_key, segment, occurrence, signed_minor, booked from bank_line
+where company = $1 and bank_account = any($2::text[]) and line_key = any($3::text[])
+  and (booked or line_key = any($4::text[]))
+order by bank_account, line_key, occurrence, booked desc
 """
 ANNOUNCED = "select line_id from bank_line where line_id = any($1::uuid[]) and not booked"
 EQUAL_LINES = """
@@ -195,9 +196,10 @@ async def _load_lines(
     accounts = sorted({account.id for _, account, _ in keyed} | {a.id for a in context.config.bank_accounts})
     payments = {payment_key(context.company, r.body) for r in records if r.kind == "payment"} - {""}
     keys = sorted({key for _, _, key in keyed} | payments)
-    found: dict[str, list[KnownLine]] = defaultdict(list)
-    for row in await db.fetch(LINES, context.company, accounts, keys):
-        found[row["line_key"]].append(KnownLine(row["segment"], row["occurrence"], row["signed_minor"]))
+    found: dict[tuple[str, str], list[KnownLine]] = defaultdict(list)
+    for row in await db.fetch(LINES, context.company, accounts, keys, sorted(payments)):
+        line = KnownLine(row["segment"], row["occurrence"], row["signed_minor"], row["booked"])
+        found[row["bank_account"], row["line_key"]].append(line)
     known.lines.update(found)
     pending = [
         bank_lines.line_id(context.company, account.id, key, max(record.nth, 1))

@@ -88,7 +88,7 @@ class Door:
     def take(self, records: list[StagedRecord], number: int) -> None:
         known = self.known
         known.groups, known.awaited = {}, frozenset()
-        there = set(known.lines)
+        there = {key for _, key in known.lines}
         known.equal_lines = frozenset({0} if any(r.line_key in there for r in records) else ())
         context = Context(uuid5(UUID(int=0), str(number)), "acme", CONFIG, FIRST)
         written = Taking(context, known).take_all(records)
@@ -182,4 +182,4 @@ def test_equal_lines_of_one_statement_have_different_ids() -> None:
     bank, door = Bank([[(1000, "rent"), (1000, "rent"), (1000, "rent")]]), Door()
     door.take(bank.statement(0, 3), 1)
     assert len({f.payment_id for f in door.facts}) == 3
-    assert isinstance(door.known.lines[line_key(_body(FIRST, 1000, "rent"))][0], KnownLine)
+    assert isinstance(door.known.lines[CONFIG.bank_accounts[0].id, line_key(_body(FIRST, 1000, "rent"))][0], KnownLine)

@@ -17,13 +17,13 @@ from services.ingest.formats.records import FormatError
 from services.ingest.staging import stage_file
 from services.ingest.store import submissions
 from services.ingest.store.submissions import NewSubmission
-from shared.errors import Rejected
+from shared.errors import Rejected, Stop
 from shared.events.codec import Event
 from shared.events.envelope import Envelope
 from shared.ids import command_id, derive
 from shared.runtime import statements as sql
 from shared.runtime.effects import Moment
-from shared.runtime.transaction import apply
+from shared.runtime.transaction import TRANSIENT, apply
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -68,6 +68,8 @@ async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> 
             known = await submissions.known_as(db, submission)
             if known is None:
                 await _read(runtime, db, submission, incoming)
+            else:
+                await submissions.try_again(db, known)
         finally:
             await submissions.unlock(db, submission.submission_id)
     return Taken(known or submission.submission_id, known is not None)
@@ -133,7 +135,12 @@ async def _read(runtime: "Runtime", db: asyncpg.Connection, submission: NewSubmi
 
 
 async def write_chunk(runtime: "Runtime", company: str) -> bool:
-    """Write the next chunk of the company's oldest accepted submission. False when there is none."""
+    """Write the next chunk of the company's oldest accepted submission. False when there is none.
+
+    A failure that is not of the moment is that of the chunk: its submission is passed over as stuck. Raises what is
+    transient.
+    """
+    row = None
     try:
         async with runtime.pool.acquire() as db, db.transaction():
             await db.execute(sql.LOCK_SHARED)
@@ -142,11 +149,26 @@ async def write_chunk(runtime: "Runtime", company: str) -> bool:
                 return False
             moment = await runtime.unit.control.moment(db)
             await apply(db, runtime.unit, [_chunk_event(runtime, row, moment)], moment)
-    except BaseException:
+    except BaseException as problem:
         runtime.unit.control.forget()
-        raise
+        if row is None or not isinstance(problem, Exception) or isinstance(problem, (*TRANSIENT, Stop, MemoryError)):
+            raise
+        await _pass_over(runtime, row["submission_id"], problem)
     runtime.relay_wanted.set()
     return True
+
+
+async def _pass_over(runtime: "Runtime", submission_id: UUID, problem: Exception) -> None:
+    reason = f"{type(problem).__name__}: {problem}"
+    runtime.log.error("submission_stuck", submission_id=str(submission_id), exc_info=problem)
+    async with runtime.pool.acquire() as db:
+        await submissions.mark_stuck(db, submission_id, reason)
+
+
+async def try_stuck_again(runtime: "Runtime") -> int:
+    """Put what is stuck back into the queue, once per start of the process; returns how many."""
+    async with runtime.pool.acquire() as db:
+        return await submissions.try_again(db)
 
 
 def _chunk_event(runtime: "Runtime", row: asyncpg.Record, moment: Moment) -> Event:

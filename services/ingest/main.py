@@ -6,7 +6,7 @@ from services.ingest import api, clockwork, drop_folder, inbound, intake
 from services.ingest.handlers import IngestHandler
 from services.ingest.settings import Settings
 from shared.runtime.lifecycle import Loop, Runtime, Service, main
-from shared.runtime.loops import forever
+from shared.runtime.loops import forever, patiently
 
 WRITER_EVERY_S = 0.25
 MULTIPART_BYTES = 100_000
@@ -14,7 +14,8 @@ RECORDS_BYTES_MAX = 16_000_000
 
 
 async def run_writer(runtime: Runtime, stop: asyncio.Event) -> None:
-    """Writes the facts of accepted submissions, company by company."""
+    """Writes the facts of accepted submissions, company by company; what got stuck is tried once per start."""
+    await patiently(runtime, "writer.start", lambda: intake.try_stuck_again(runtime))
     await forever(runtime, "writer", lambda: intake.write_all(runtime), until=stop, pause_s=WRITER_EVERY_S)
 
 

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from shared.events.codec import encode
 from shared.money import MoneyError, minor_digits, to_minor
 
 Body = Mapping[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 TEXT_CHARS_MAX = 4_000
+FACT_BYTES_MAX = 880_000
+"""Encoded size of one fact; the outbox takes 900,000 bytes."""
 
 
 class Refused(Exception):
@@ -138,10 +141,13 @@ def yes_no(body: Body, name: str, default: bool) -> bool:
 
 
 def build(model: type[Model], **values: Any) -> Model:
-    """An event model of checked values. Refuses with the first field that does not fit it."""
+    """An event model of checked values. Refuses with the first field that does not fit it, or for its encoded size."""
     try:
-        return model(**values)
+        made = model(**values)
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise Refused("not_valid", place, str(first["msg"])) from None
+    if (size := len(encode(made))) > FACT_BYTES_MAX:
+        raise Refused("too_large", "record", f"its event has {size} bytes, {FACT_BYTES_MAX} are the bound; send less")
+    return made

@@ -98,7 +98,7 @@ class Taking:
 
     def _take(self, record: StagedRecord) -> tuple[Outcome, str]:
         if record.size > RECORD_BYTES_MAX:
-            raise Refused("too_large", "record", f"a record has at most {RECORD_BYTES_MAX} bytes")
+            raise Refused("too_large", "record", f"the record has {record.size} bytes, the bound is {RECORD_BYTES_MAX}")
         company = text(record.body, "company")
         if company and company != self.context.company:
             raise Refused("foreign_company", "company", f"the record is of {company!r}, the submission is not")

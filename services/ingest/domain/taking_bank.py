@@ -22,6 +22,7 @@ from services.ingest.domain.known import (
     Written,
 )
 from services.ingest.domain.statements import Chain, Statement
+from shared.events.codec import encode
 from shared.events.control import BankAccount
 from shared.events.facts import Source
 from shared.events.payments import HeldCredit, RecordQuarantined, StatementGapNoticed, StatementHeld, StatementReceived
@@ -29,6 +30,7 @@ from shared.ids import derive
 
 STATEMENT_FORMAT = "camt.053"
 HELD_CREDITS_MAX = 1_000
+HELD_CREDITS_BYTES_MAX = 600_000
 
 
 def account_of(context: Context, body: Body) -> BankAccount | None:
@@ -167,7 +169,6 @@ class BankTaking:
         return "held", head.statement_id
 
     def _held(self, account: BankAccount, head: Statement, reason: str) -> StatementHeld:
-        credits = self.known.held_credits.get(head.statement_id, [])
         return StatementHeld(
             company=self.context.company,
             statement_id=head.statement_id,
@@ -178,7 +179,7 @@ class BankTaking:
             opening_minor=head.opening_minor or 0,
             closing_minor=head.closing_minor or 0,
             reason=reason,
-            credits=credits[:HELD_CREDITS_MAX],
+            credits=_bounded(self.known.held_credits.get(head.statement_id, [])),
             source=self._source(head.statement_id, 0),
         )
 
@@ -301,6 +302,23 @@ def held_credit(account_currency: str, body: Body) -> HeldCredit | None:
         payer_account=str(party.get("account", "")),
         references=[reference[:140] for reference in named if reference][:20],
     )
+
+
+def _bounded(credits: list[HeldCredit]) -> list[HeldCredit]:
+    """The credits as far as one event holds them: each amount stays, long hints are cut alike for all."""
+    kept = credits[:HELD_CREDITS_MAX]
+    if sum(len(encode(credit)) for credit in kept) <= HELD_CREDITS_BYTES_MAX:
+        return kept
+    return [
+        credit.model_copy(
+            update={
+                "payer_hint": credit.payer_hint[:40],
+                "payer_account": credit.payer_account[:40],
+                "references": [reference[:40] for reference in credit.references[:1]],
+            }
+        )
+        for credit in kept
+    ]
 
 
 def received_fact(

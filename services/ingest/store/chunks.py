@@ -118,7 +118,7 @@ def _staged(row: asyncpg.Record) -> StagedRecord:
         nth=row["nth"],
         record_id=row["record_id"],
         statement_id=row["statement_id"],
-        size=len(row["body"]),
+        size=len(row["body"].encode()),
     )
 
 

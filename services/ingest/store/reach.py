@@ -28,7 +28,10 @@ select company, kind, id, account_id, amount_minor from (
         from quarantined_record where state in ('open', 'retrying')
         union all
         select company, 'statement', statement_id, null, null, 1, 0 from bank_statement
-        where state in ('held', 'unattributed')) as waiting) as numbered
+        where state in ('held', 'unattributed')
+        union all
+        select company, 'submission', submission_id::text, null, null, -1, number from submission
+        where state = 'accepted' and code = 'stuck') as waiting) as numbered
 where n <= 101 order by company, n
 """
 

@@ -47,9 +47,16 @@ NEXT = """
 select submission_id, company, actor, known_at, business_date,
     (select coalesce(sum(value::int), 0) from jsonb_each_text(counts)) as decided
 from submission
-where company = $1 and state = 'accepted' order by number limit 1 for update
+where company = $1 and state = 'accepted' and code <> 'stuck' order by number limit 1 for update
 """
-WAITING_COMPANIES = "select distinct company from submission where state = 'accepted' order by company"
+WAITING_COMPANIES = """
+select distinct company from submission where state = 'accepted' and code <> 'stuck' order by company
+"""
+MARK_STUCK = "update submission set code = 'stuck', reason = $2 where submission_id = $1 and state = 'accepted'"
+TRY_AGAIN = """
+update submission set code = '', reason = ''
+where state = 'accepted' and code = 'stuck' and ($1::uuid is null or submission_id = $1)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,17 @@ async def reject(
 async def next_accepted(db: asyncpg.Connection, company: str) -> asyncpg.Record | None:
     """The oldest accepted submission of a company that has records to write, locked."""
     return await db.fetchrow(NEXT, company)
+
+
+async def mark_stuck(db: asyncpg.Connection, submission_id: UUID, reason: str) -> None:
+    """Pass a submission over: it stays accepted, caps the reach and is named in every tick until it is written."""
+    await db.execute(MARK_STUCK, submission_id, reason[:2_000])
+
+
+async def try_again(db: asyncpg.Connection, submission_id: UUID | None = None) -> int:
+    """Put a stuck submission, or every one, back into the queue; returns how many."""
+    done = await db.execute(TRY_AGAIN, submission_id)
+    return int(done.rpartition(" ")[2])
 
 
 async def waiting_companies(db: asyncpg.Connection) -> list[str]:

@@ -212,3 +212,10 @@ def test_what_the_gate_needs_of_a_held_back_record_is_in_its_event() -> None:
     fact = written.said[-1].fact
     assert (fact.account_id, fact.amount_minor, fact.currency) == ("C-1", 119_000, "EUR") and "R-9" in fact.hints
     assert written.said[-1].topic == "ar.invoices"
+
+
+def test_a_fact_that_grows_over_the_bound_of_an_event_is_refused_and_leaves_no_trace() -> None:
+    lines = [{"text": "貨" * 1_000}] * 320
+    written = take(("customer", CUSTOMER), ("invoice", INVOICE | {"lines": lines}))
+    assert [(o.outcome, o.code) for o in written.outcomes] == [("written", ""), ("quarantined", "too_large")]
+    assert written.documents == {}

@@ -93,10 +93,13 @@ async def test_a_crash_between_chunks_loses_and_doubles_nothing(
     await door.send(documents(*(invoice(str(n)) for n in range(35))), wait=False)
     await intake.write_chunk(door.runtime, "vdr-eu")
 
-    async def kill() -> None:
-        raise RuntimeError("killed")
+    class Killed(BaseException):
+        """The end of a process, which no handler of errors sees."""
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+    async def kill() -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setitem(failpoints.armed, "transaction.saved", kill)
         await intake.write_chunk(door.runtime, "vdr-eu")
     await asyncio.gather(*(intake.write_company(door.runtime, "vdr-eu") for _ in range(3)))

@@ -32,6 +32,9 @@ class Transient(RecoupError):
 class Poison(RecoupError):
     """This input cannot be digested; it is parked with its key until the cause is mended and `make redrive` is run."""
 
+    code = "poison"
+    """Why, for those who look for what they can mend: stable and snake_case, kept beside the parked key."""
+
 
 class Stop(RecoupError):
     """Going on would be wrong for every input; the process stops and a person must act."""

@@ -74,7 +74,8 @@ class CashApplicationHandler:
             except commands.Refusal as refusal:
                 raise Rejected(refusal.code, str(refusal), refusal.status) from refusal
             except INDIGESTIBLE as problem:
-                raise PoisonEvent(event, f"{event.type} {event.envelope.id}: {problem}") from problem
+                code = getattr(problem, "code", PoisonEvent.code)
+                raise PoisonEvent(event, f"{event.type} {event.envelope.id}: {problem}", code) from problem
         effects.emissions = [_emission(events[told.cause], told) for told in books.told]
         return effects
 

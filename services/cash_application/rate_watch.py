@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 
-from services.cash_application.domain.exchange import NO_RATE
+from services.cash_application.domain.exchange import RateMissing
 from shared.runtime import dead_letters
 from shared.runtime.lifecycle import Runtime
 
 LOOK_EVERY_S = 5.0
 WAITING = """
 select (select count(*) from rate) as rates,
-  array(select key from parked_key where error like $1 order by key) as keys
+  array(select key from parked_key where code = $1 order by key) as keys
 """
 
 
@@ -26,7 +26,7 @@ async def redrive_when_rates_come(runtime: Runtime, stop: asyncio.Event) -> None
 async def look_once(runtime: Runtime, tried_at: int) -> int:
     """One look; `tried_at` is the number of rates at which it was last tried. The number now."""
     async with runtime.pool.acquire() as db:
-        row = await db.fetchrow(WAITING, f"%{NO_RATE} %")
+        row = await db.fetchrow(WAITING, RateMissing.code)
     if row["keys"] and row["rates"] != tried_at:
         results = await dead_letters.redrive(runtime.pool, runtime.unit, row["keys"])
         freed = sum(result == "done" for result in results.values())

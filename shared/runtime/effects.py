@@ -175,6 +175,6 @@ class Handler(Protocol):
 class PoisonEvent(Poison):
     """Raised by `decide` to name the one event of a batch that cannot be digested."""
 
-    def __init__(self, event: Event, message: str) -> None:
+    def __init__(self, event: Event, message: str, code: str = Poison.code) -> None:
         super().__init__(message)
-        self.event = event
+        self.event, self.code = event, code

@@ -27,6 +27,7 @@ from shared.db.migrate import head_reached, upgrade
 from shared.db.pool import create_engine, create_pool
 from shared.errors import Stop
 from shared.events.catalogue import READS
+from shared.failure_text import failure_text
 from shared.http import make_app
 from shared.logs import configure
 from shared.runtime import dead_letters, loops
@@ -90,7 +91,7 @@ class Runtime:
                 await db.fetchval("select 1")
             checks["database"] = True
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-            checks["database"] = f"does not answer: {problem or type(problem).__name__}"
+            checks["database"] = f"does not answer: {failure_text(problem)}"
         if self.source is not None:
             checks["partitions"] = bool(self.source.assigned()) or "no partition assigned yet"
         return checks | {f"loop {name}": error for name, error in self.failing.items()}
@@ -193,7 +194,7 @@ async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) ->
     runtime.relay_stop.set()
     await _finish(tail, STOP_TIMEOUT_S)
     for failure in failures:
-        runtime.log.error("stopped", error=str(failure) or type(failure).__name__, kind=type(failure).__name__)
+        runtime.log.error("stopped", error=failure_text(failure), kind=type(failure).__name__)
     return 1 if failures else 0
 
 
@@ -219,7 +220,7 @@ async def _watched(runtime: Runtime, job: Awaitable[None], failures: list[BaseEx
         failures.append(Stop(f"nothing can listen on {runtime.settings.http_host}:{runtime.settings.http_port}"))
         runtime.no_new_work.set()
     except Exception as failure:
-        runtime.log.exception("loop_failed", error=str(failure))
+        runtime.log.exception("loop_failed", error=failure_text(failure))
         failures.append(failure)
         runtime.no_new_work.set()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shared import metrics
 from shared.bus.port import Partition, Sink, Source
 from shared.events.codec import Event
+from shared.failure_text import failure_text
 from shared.runtime import failpoints, markers, timers
 from shared.runtime import statements as sql
 from shared.runtime.day import second_phase, work_event
@@ -114,7 +115,7 @@ async def due_once(runtime: "Runtime") -> int:
     except TRANSIENT:
         raise
     except Exception as problem:  # sorted out below, one timer at a time
-        runtime.log.warning("timers_one_by_one", error=str(problem))
+        runtime.log.warning("timers_one_by_one", error=failure_text(problem))
     fired = 0
     while await _fire(runtime, 1):
         fired += 1
@@ -151,8 +152,8 @@ async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> 
     except Exception as problem:  # kept beside the timer, shown by metrics and log
         runtime.unit.control.forget()
         metrics.TIMERS_FAILED.inc()
-        runtime.log.error("timer_failed", kind=row["kind"], key=row["key"], error=str(problem))
-        await timers.put_back(db, row, now, f"{type(problem).__name__}: {problem}")
+        runtime.log.error("timer_failed", kind=row["kind"], key=row["key"], error=failure_text(problem))
+        await timers.put_back(db, row, now, failure_text(problem))
         return False
 
 
@@ -201,7 +202,7 @@ async def _drain(runtime: "Runtime", sink: Sink) -> None:
             while await relay_step(runtime, sink):
                 pass
     except TRANSIENT as problem:
-        runtime.log.warning("relay_not_drained", error=str(problem), what="the rows stay in the outbox")
+        runtime.log.warning("relay_not_drained", error=failure_text(problem), what="the rows stay in the outbox")
 
 
 async def run_timers(runtime: "Runtime") -> None:
@@ -241,9 +242,9 @@ async def forever(
             await step()
         except TRANSIENT as problem:
             runtime.unit.control.forget()
-            runtime.failing[name] = f"{type(problem).__name__}: {problem}"
+            runtime.failing[name] = failure_text(problem)
             metrics.RETRIES.labels(name).inc()
-            runtime.log.warning("transient", loop=name, error=str(problem) or type(problem).__name__, retry_in_s=delay_s)
+            runtime.log.warning("transient", loop=name, error=failure_text(problem), retry_in_s=delay_s)
             await _sleep(until, delay_s)
             delay_s = min(delay_s * 2, BACKOFF_MAX_S)
             continue
@@ -266,7 +267,7 @@ async def patiently(runtime: "Runtime", name: str, step: Callable[[], Awaitable[
         try:
             await once()
         except TRANSIENT as problem:
-            runtime.failing[name] = str(problem) or type(problem).__name__
+            runtime.failing[name] = failure_text(problem)
             await _sleep(runtime.no_new_work, delay_s)
             delay_s = min(delay_s * 2, BACKOFF_MAX_S)
     runtime.failing.pop(name, None)
@@ -288,11 +289,11 @@ async def run_gauges(runtime: "Runtime", source: Source | None) -> None:
     async def step() -> int:
         async with runtime.pool.acquire() as db:
             outbox = await db.fetchrow(sql.OUTBOX_AGE)
-            parked = await db.fetch(sql.PARKED_ALL)
+            parked = await db.fetchval(sql.COUNT_PARKED)
             moment = await db.fetchrow(sql.MOMENT)
         metrics.OUTBOX_AGE.set(outbox["age_s"])
         metrics.OUTBOX_ROWS.set(outbox["rows"])
-        metrics.PARKED_KEYS.set(len(parked))
+        metrics.PARKED_KEYS.set(parked)
         if moment["complete_at"] is not None:
             metrics.MARKER_AGE.set((runtime.clock.now() - moment["complete_at"]).total_seconds())
         await runtime.guard.check()

@@ -163,7 +163,7 @@ async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler) -> bo
 async def _own_marker(db: asyncpg.Connection, handler: Handler, row: asyncpg.Record) -> Marker:
     if row["type"] == ClockTicked.TYPE:
         tick = merged_tick(row["bodies"])
-        return tick.model_copy(update={"companies": _with_own_parked(tick.companies, await db.fetch(sql.PARKED_ALL))})
+        return tick.model_copy(update={"companies": _with_own_parked(tick.companies, await db.fetch(sql.PARKED_BY_COMPANY))})
     body = DayClosed.model_validate(next(iter(row["bodies"].values())))
     work = DayWork(
         company=body.company,

@@ -12,6 +12,7 @@ from shared.runtime import statements as sql
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
+PARKED_SHOWN_MAX = 1_000
 router = APIRouter(prefix="/v1/runtime", tags=["runtime"])
 
 
@@ -31,6 +32,7 @@ class ParkedKey(BaseModel):
     key: str
     company: str
     account_id: str | None
+    code: str
     error: str
 
 
@@ -46,14 +48,14 @@ async def progress(request: Request, principal: Annotated[Principal, Depends(req
         moment = await db.fetchrow(sql.MOMENT)
         written = await db.fetch(sql.LAST_WRITTEN)
         outbox = await db.fetchrow(sql.OUTBOX_AGE)
-        parked = await db.fetch(sql.PARKED_ALL)
+        parked = await db.fetchval(sql.COUNT_PARKED_OF, sorted(companies))
     return Progress(
         tick_at=moment["at"],
         number=moment["number"] or 0,
         closed_on={c: d for c, d in (moment["closed"] or {}).items() if c in companies},
         written_on={row["company"]: row["closed_on"] for row in written if row["company"] in companies},
         outbox_rows=outbox["rows"],
-        parked_keys=sum(row["company"] in companies for row in parked),
+        parked_keys=parked,
     )
 
 
@@ -61,5 +63,5 @@ async def progress(request: Request, principal: Annotated[Principal, Depends(req
 async def parked_keys(request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]) -> list[ParkedKey]:
     """Keys whose events could not be digested, oldest first, at most 1,000."""
     async with _runtime(request).pool.acquire() as db:
-        rows = await db.fetch(sql.PARKED_ALL)
-    return [ParkedKey(**row) for row in rows if row["company"] in principal.companies]
+        rows = await db.fetch(sql.PARKED_OF, sorted(principal.companies), PARKED_SHOWN_MAX)
+    return [ParkedKey(**row) for row in rows]

@@ -39,11 +39,23 @@ on conflict do nothing returning event_id
 """
 
 PARKED_AMONG = "select key from parked_key where key = any($1::text[]) order by key for share"
-PARKED_ALL = "select key, company, account_id, error from parked_key order by since_at, key limit 1001"
+PARKED_BY_COMPANY = """
+select key, company, account_id from (
+    select key, company, account_id, since_at, row_number() over (partition by company order by since_at, key) as place
+    from parked_key) as p
+where place <= 1001 order by since_at, key
+"""
+PARKED_OF = """
+select key, company, account_id, code, error from parked_key where company = any($1::text[])
+order by since_at, key limit $2
+"""
+PARKED_AFTER = "select key from parked_key where key > $1 order by key limit $2"
+COUNT_PARKED = "select count(*) from parked_key"
+COUNT_PARKED_OF = "select count(*) from parked_key where company = any($1::text[])"
 
 PARK_KEYS = """
-insert into parked_key (key, company, account_id, error)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) order by 1
+insert into parked_key (key, company, account_id, code, error)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) order by 1
 on conflict (key) do nothing
 """
 
@@ -64,7 +76,7 @@ delete from dead_letter d using unnest($1::text[], $2::int[], $3::bigint[]) as g
 where d.topic = g.topic and d.partition = g.partition and d."offset" = g."offset"
 """
 UNPARK = "delete from parked_key where key = $1 and not exists (select from dead_letter where key = $1)"
-NOTE_PARK_ERROR = "update parked_key set error = $2 where key = $1"
+NOTE_PARK_ERROR = "update parked_key set code = $2, error = $3 where key = $1"
 
 ADVANCE_HEADS = """
 insert into stream_head (topic, key, sequence)

@@ -82,6 +82,7 @@ def _failure_tables(metadata: sa.MetaData) -> None:
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("company", sa.Text, nullable=False),
         sa.Column("account_id", sa.Text),
+        sa.Column("code", sa.Text, nullable=False, server_default="poison"),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("since_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )

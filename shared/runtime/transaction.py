@@ -18,6 +18,7 @@ from shared.events.control import CompanyConfigured
 from shared.runtime import dead_letters, failpoints, markers, outbox, timers
 from shared.runtime import statements as sql
 from shared.runtime.control import ControlCache, save_control
+from shared.runtime.dead_letters import QUEUED, Fault
 from shared.runtime.effects import Effects, Handler, Moment, PoisonEvent
 
 TRANSIENT = (
@@ -127,9 +128,9 @@ def _decoded(record: Record) -> Taken:
 
 
 async def take(
-    pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken], poisoned: Mapping[int, str] | None = None
+    pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken], poisoned: Mapping[int, Fault] | None = None
 ) -> Outcome:
-    """One batch in one transaction. `poisoned` maps indexes of the batch to the error for which they are parked.
+    """One batch in one transaction. `poisoned` maps indexes of the batch to why they are parked.
 
     Raises Stale when the cursor is elsewhere, NotConfigured when nothing can be taken yet, Stop for poison in
     `ar.control` or a marker, PoisonEvent or anything else of the handler for the caller to sort out.
@@ -145,11 +146,11 @@ async def take(
     return outcome
 
 
-async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], poisoned: dict[int, str]) -> Outcome:
+async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], poisoned: dict[int, Fault]) -> Outcome:
     await db.execute(sql.LOCK_SHARED)
     for index, taken in enumerate(batch):
         if taken.problem is not None:
-            poisoned[index] = taken.problem.message
+            poisoned[index] = Fault.of(taken.problem)
     _refuse_fatal(batch, poisoned)
     control = [t.event for t in batch if t.event is not None and t.record.partition.topic == CONTROL]
     stored = await save_control(db, control)
@@ -176,15 +177,15 @@ def _counts(unit: Unit, event: Event) -> bool:
     return event.topic in UPSTREAM[unit.service]
 
 
-def _refuse_fatal(batch: Sequence[Taken], poisoned: dict[int, str]) -> None:
+def _refuse_fatal(batch: Sequence[Taken], poisoned: dict[int, Fault]) -> None:
     """Poison in control or in a marker stops the partition: nothing behind it may be decided."""
-    for index, error in poisoned.items():
+    for index, fault in poisoned.items():
         record = batch[index].record
         kind = dict(record.headers).get("ce_type", b"").decode(errors="replace")
         if record.partition.topic == CONTROL or is_marker(kind):
             raise Stop(
                 f"{kind or 'a record'} at {record.partition.topic}/{record.partition.number} offset {record.offset} "
-                f"cannot be read and nothing behind it may be decided: {error}"
+                f"cannot be read and nothing behind it may be decided: {fault.error}"
             )
 
 
@@ -230,7 +231,7 @@ async def _sort_out(
     unit: Unit,
     batch: Sequence[Taken],
     kept: Sequence[int],
-    poisoned: dict[int, str],
+    poisoned: dict[int, Fault],
     outcome: Outcome,
 ) -> list[Event]:
     """Fresh facts to decide; poison and what queues behind it goes to the dead letters."""
@@ -238,7 +239,7 @@ async def _sort_out(
     if not facts:
         return []
     parked = {row["key"] for row in await db.fetch(sql.PARKED_AMONG, sorted({batch[i].key for i in facts}))}
-    letters: list[tuple[Taken, str]] = []
+    letters: list[tuple[Taken, Fault]] = []
     free: list[int] = []
     for index in facts:
         taken = batch[index]
@@ -246,7 +247,7 @@ async def _sort_out(
             letters.append((taken, poisoned[index]))
             parked.add(taken.key)
         elif taken.key in parked:
-            letters.append((taken, "queued behind an event that could not be digested"))
+            letters.append((taken, QUEUED))
         else:
             free.append(index)
     if letters:
@@ -279,7 +280,7 @@ async def take_with_care(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken])
 
     A handler that names the event costs one more try each; an unnamed failure makes the batch go one by one.
     """
-    poisoned: dict[int, str] = {}
+    poisoned: dict[int, Fault] = {}
     while True:
         try:
             return await take(pool, unit, batch, poisoned)
@@ -287,7 +288,7 @@ async def take_with_care(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken])
             index = next((i for i, t in enumerate(batch) if t.event is problem.event), None)
             if index is None or index in poisoned:
                 break
-            poisoned[index] = problem.message
+            poisoned[index] = Fault.of(problem)
         except (*TRANSIENT, Stale, Stop):
             raise
         except Exception:  # the culprit is found below
@@ -295,7 +296,7 @@ async def take_with_care(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken])
     return await _one_by_one(pool, unit, batch, poisoned)
 
 
-async def _one_by_one(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken], poisoned: dict[int, str]) -> Outcome:
+async def _one_by_one(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken], poisoned: dict[int, Fault]) -> Outcome:
     total = Outcome()
     for index, taken in enumerate(batch):
         if taken.record.partition in total.waiting:
@@ -310,13 +311,13 @@ async def _one_by_one(pool: asyncpg.Pool, unit: Unit, batch: Sequence[Taken], po
     return total
 
 
-async def _single(pool: asyncpg.Pool, unit: Unit, taken: Taken, error: str | None) -> Outcome | None:
+async def _single(pool: asyncpg.Pool, unit: Unit, taken: Taken, fault: Fault | None) -> Outcome | None:
     try:
-        return await take(pool, unit, [taken], {0: error} if error else None)
+        return await take(pool, unit, [taken], {0: fault} if fault else None)
     except NotConfigured:
         return None
     except (*TRANSIENT, Stale, Stop):
         raise
     except Exception as problem:  # parked with its error; nothing is swallowed
-        return await take(pool, unit, [taken], {0: f"{type(problem).__name__}: {problem}"})
+        return await take(pool, unit, [taken], {0: Fault.of(problem)})
 

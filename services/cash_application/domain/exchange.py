@@ -16,12 +16,12 @@ Lookup = Callable[[str, str, date], str | None]
 
 
 ONE_DAY = timedelta(days=1)
-NO_RATE = "no rate"
-"""How the message of RateMissing begins; what was parked for it is found by these words."""
 
 
 class RateMissing(ValueError):
-    """No rate is known for a currency; the text names the pair and what to do."""
+    """No rate is known for a currency; the text names the pair and what to do. What is parked for it has the code."""
+
+    code = "rate_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Exchange:
             if found := self._known[key]:
                 return found
         raise RateMissing(
-            f"{NO_RATE} {base}/{currency} or {currency}/{base} of {company} is published on or before {business_date}; "
+            f"no rate {base}/{currency} or {currency}/{base} of {company} is published on or before {business_date}; "
             "publish one and what waits is run again"
         )
 

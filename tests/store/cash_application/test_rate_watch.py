@@ -29,12 +29,14 @@ async def test_what_was_parked_for_want_of_a_rate_is_run_when_one_comes(desk: De
     records = {lane: [Record(lane, 0, *headers_and_value(made).values())]}
     outcome = await take_with_care(desk.pool, desk.unit, read(records, "cash_application"))
     assert (outcome.parked, outcome.facts) == (1, 0)
+    assert [row["code"] for row in await desk.rows("select code from parked_key")] == ["rate_missing"]
+    await desk.rows("insert into parked_key (key, company, error) values ('acme/x', 'acme', 'no rate in its text')")
     running = runtime(desk)
     seen = await look_once(running, -1)
-    assert len(await desk.rows("select * from parked_key")) == 1, "no rate came, so it stays parked"
+    assert len(await desk.rows("select * from parked_key where code = 'rate_missing'")) == 1, "no rate came, so it stays parked"
     rate = RatePublished(company=ACME, pair="EUR/GBP", rate="0.85", on=date(2026, 1, 2))
     async with desk.pool.acquire() as db, db.transaction():
         await save_control(db, [event(rate)])
     await look_once(running, seen)
-    assert await desk.rows("select * from parked_key") == []
+    assert [row["key"] for row in await desk.rows("select key from parked_key")] == ["acme/x"], "not for want of a rate"
     assert (await desk.item("INV-2026-00017"))["rate_id"] == "EUR/GBP@2026-01-04=0.85"

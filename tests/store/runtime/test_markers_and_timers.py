@@ -156,7 +156,8 @@ async def test_a_timer_that_fails_is_put_back_with_its_error_and_stops_no_other(
     await loops.due_once(runtime)
     assert "call" in {f.kind for f in world.handler.fired}
     rows = await world.rows("select kind, attempts, error from timer")
-    assert [(r["kind"], r["attempts"], r["error"]) for r in rows] == [("explode", 1, "ValueError: boom")]
+    assert [(r["kind"], r["attempts"], r["error"]) for r in rows] == [("explode", 1, rows[0]["error"])]
+    assert rows[0]["error"].startswith("ValueError at decide"), "the place, without the text"
 
 
 async def test_the_relay_loses_nothing_when_it_dies_between_send_and_delete(world: World) -> None:
@@ -283,7 +284,7 @@ async def test_a_part_of_the_day_that_fails_is_put_back_and_holds_back_its_own_c
     world.handler.decide = lambda *given: (_ for _ in ()).throw(ValueError("no calendar"))  # type: ignore[method-assign]
     assert await loops.day_part_once(runtime) == 0
     rows = await world.rows("select key, attempts, error from timer where kind = 'day.part' and attempts > 0")
-    assert [(r["attempts"], r["error"]) for r in rows] == [(1, "ValueError: no calendar")]
+    assert [(r["attempts"], r["error"]) for r in rows] == [(1, rows[0]["error"])] and rows[0]["error"].startswith("ValueError at ")
     world.handler.decide = failing  # type: ignore[method-assign]
     async with world.pool.acquire() as db:
         await db.execute("update timer set due_at = now() - interval '1 second'")

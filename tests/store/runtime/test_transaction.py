@@ -7,6 +7,7 @@ from shared.errors import Stop
 from shared.events.catalogue import ACCOUNTS, LEDGER
 from shared.events.envelope import Envelope
 from shared.runtime import dead_letters, failpoints, loops
+from shared.runtime import statements as sql
 from shared.runtime.transaction import Stale, read, take
 from tests.builders import event
 from tests.store.runtime.conftest import World
@@ -171,6 +172,55 @@ async def test_an_undecodable_record_parks_its_key(world: World) -> None:
     world.log.records[lane].append(type(broken)(lane, 1, broken.key, broken.headers, b"{not json"))
     await world.settle(runtime, source)
     assert [r["key"] for r in await world.rows("select key from parked_key")] == ["acme/a1"]
+
+
+async def test_what_is_parked_says_what_failed_and_repeats_nothing_of_the_record(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    async with world.pool.acquire() as db:
+        await db.execute("create unique index one_fact_each on toy_fact (account_id)")
+    world.put(event(contact("a1")))
+    world.put(event(contact("a1")))
+    world.put(event(contact("b1", name="unnamed failure")))
+    await world.settle(runtime, source)
+    errors = {r["key"]: r["error"] for r in await world.rows("select key, error from parked_key")}
+    assert errors["acme/a1"] == "UniqueViolationError (23505, constraint one_fact_each)"
+    assert errors["acme/b1"].startswith("ZeroDivisionError at _contact")
+    again = await dead_letters.redrive(world.pool, runtime.unit)
+    assert again == errors
+
+
+async def test_redrive_goes_through_every_key_and_every_letter_however_many(world: World, monkeypatch) -> None:
+    monkeypatch.setattr(dead_letters, "KEYS_PER_PAGE", 2)
+    monkeypatch.setattr(dead_letters, "LETTERS_PER_PAGE", 2)
+    world.handler.poison = "bad"
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    for n in range(5):
+        world.put(event(contact(f"a{n}", name="bad")))
+    for _ in range(4):
+        world.put(event(contact("a3")))
+    await world.settle(runtime, source)
+    assert len(await dead_letters.redrive(world.pool, runtime.unit)) == 5, "each is tried once, though none gets free"
+    world.handler.poison = ""
+    assert set((await dead_letters.redrive(world.pool, runtime.unit)).values()) == {"done"}
+    assert await world.rows("select * from dead_letter") == [] == await world.rows("select * from parked_key")
+    assert {r["account_id"]: r["facts"] for r in await world.rows("select * from toy_account")}["a3"] == 5
+
+
+async def test_figures_count_every_parked_key_and_each_company_names_its_own(world: World) -> None:
+    async with world.pool.acquire() as db:
+        await db.execute(
+            "insert into parked_key (key, company, error) select c || '/' || n, c, 'x'"
+            " from unnest(array['acme', 'other']) as c, generate_series(1, 1500) as n"
+        )
+        assert await db.fetchval(sql.COUNT_PARKED) == 3_000
+        assert await db.fetchval(sql.COUNT_PARKED_OF, ["acme"]) == 1_500
+        named = [row["company"] for row in await db.fetch(sql.PARKED_BY_COMPANY)]
+        assert (named.count("acme"), named.count("other")) == (1_001, 1_001)
+        assert {row["company"] for row in await db.fetch(sql.PARKED_OF, ["other"], 1_000)} == {"other"}
 
 
 async def test_poison_in_control_stops_the_process(world: World) -> None:

@@ -125,7 +125,7 @@ def _truth(payment: dict[str, Any], repeated: dict[str, Any] | None, document: C
         return Truth(*head, most=dict(paid), due=dict(paid))
     most = {document(source_id): minor for source_id, minor in _most(payment, repeated).items()}
     relief = {document(source_id): minor for source_id, minor in _per_document(payment, _relief).items()}
-    due = {identity: _nearer_zero(relief.get(identity, 0), minor) for identity, minor in most.items()}
+    due = {identity: min(relief.get(identity, 0), minor, key=abs) for identity, minor in most.items()}
     return Truth(*head, most=most, due=due, by_document=True, mistaken=designation["mistaken"])
 
 
@@ -157,10 +157,6 @@ def _per_document(payment: dict[str, Any], figure: Callable[[dict[str, Any]], in
     for part in payment["paid"]:
         found[part["source_document_id"]] += figure(part)
     return dict(found)
-
-
-def _nearer_zero(first: int, second: int) -> int:
-    return min(first, second, key=abs) if first * second > 0 else 0
 
 
 @dataclass

@@ -154,20 +154,16 @@ def hold_figures(events: Iterable[Event]) -> dict[str, int]:
     """Holds by what became of them. In force now: ordered and not lifted since, and the access system confirmed it."""
     told: dict[str, set[UUID]] = {name: set() for name in ("proposed", "ordered", "renewed", "lifted")}
     lifted: dict[UUID, int] = defaultdict(int)
-    latest: dict[UUID, tuple[int, bool]] = {}
     confirmed: dict[UUID, int] = defaultdict(int)
     for event in events:
         name, data = event.type.removeprefix("hold."), event.data
         if isinstance(data, HoldState) and name in told:
             told[name].add(data.hold_id)
-            latest[data.hold_id] = max(
-                latest.get(data.hold_id, (0, False)), (data.version, name in ("ordered", "renewed"))
-            )
             if name == "lifted":
                 lifted[data.hold_id] = max(lifted[data.hold_id], data.version)
         elif isinstance(data, EffectConfirmed) and data.of == "hold" and data.state != "lifted":
             confirmed[data.subject_id] = max(confirmed[data.subject_id], data.version)
-    in_force = [hold for hold, (_, stands) in latest.items() if stands and confirmed[hold] > lifted[hold]]
+    in_force = [hold for hold in told["ordered"] if confirmed[hold] > lifted[hold]]
     counts = {name: len(holds) for name, holds in told.items()}
     return {
         "proposed": counts["proposed"],

@@ -328,8 +328,8 @@ def test_the_second_of_two_equal_payments_may_go_where_the_first_belonged_and_no
 def test_value_is_what_was_applied_and_the_rest_is_told_apart() -> None:
     score = scored(1_000, payment_truth(1_000, [paid("A", 1_000)], [("A", None)]), applied(put(item("A"), 1)))
     assert (score.value[IN_PART], score.left, score.worth) == (1, 999, 1_000)
-    netted = scored(1_000, payment_truth(1_000, NETTED), applied(put(item("A"), 1_500), put(item("M"), 500)))
-    assert (netted.value[RIGHT], netted.left) == (1_000, 0)
+    netted = scored(1_000, payment_truth(1_000, NETTED), applied(put(item("A"), 700), put(item("M"), 200)))
+    assert (netted.value[IN_PART], netted.left) == (500, 500)
 
 
 def test_an_automatic_posting_without_a_truth_is_wrong_and_a_held_payment_without_one_is_counted() -> None:
@@ -475,4 +475,5 @@ def test_a_hold_is_in_force_when_its_order_was_confirmed_and_not_lifted_since() 
     assert holds([confirmed("h", 2, "renewed"), hold(HoldRenewed, "h", 2), order]) == (1, 1, 0)
     assert holds([lift, order, confirmed("h", 1, "ordered")]) == (1, 0, 1)
     assert holds([order, lift, confirmed("h", 2, "lifted")]) == (1, 0, 1)
+    assert holds([order, confirmed("h", 2, "lifted")]) == (1, 0, 0)
     assert holds([order, lift, hold(HoldOrdered, "h", 3), confirmed("h", 1, "ordered")]) == (1, 0, 1)

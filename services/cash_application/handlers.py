@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from services.cash_application.domain import commands, documents, refunds, returns
 from services.cash_application.domain.accounts import link, register, unlink
 from services.cash_application.domain.books import Books, Cause, Told
@@ -40,10 +42,11 @@ from shared.events import accounts, collections, control, invoices, payments
 from shared.events.codec import Event
 from shared.events.facts import Fact
 from shared.events.ledger import CashCandidate, CashCandidateCleared
-from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent
+from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent, Policy
 
 POLICY = "matching"
-INDIGESTIBLE = (Imbalance, DocumentConflict, RateMissing, ItemUnknown, PolicyInvalid)
+INDIGESTIBLE = (Imbalance, DocumentConflict, RateMissing, ItemUnknown)
+LOG = structlog.get_logger()
 State = tuple[Books, str]
 """Books and the database snapshot on which they are decided."""
 
@@ -55,6 +58,7 @@ class CashApplicationHandler:
     day_phase2 = True
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> State:
+        _name_unreadable(events)
         needs = needs_of((e.company, e.envelope.business_date, e.data) for e in events)
         needs.days = [(e.data.company, e.data.date) for e in events if type(e.data) is DayWork and e.data.phase == 2]
         return await load_books(db, needs, Exchange(moment.rate))
@@ -104,16 +108,23 @@ class Policies:
 
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
-        self._read: dict[str, MatchingPolicy] = {}
+        self._read: dict[tuple[str, str], MatchingPolicy | None] = {}
 
     def of(self, event: Event) -> MatchingPolicy:
-        """Raises PolicyInvalid. Without an activated policy the cautious defaults of the code count."""
-        active = self._moment.policy(event.company, POLICY, event.envelope.business_date)
-        if active is None:
-            return DEFAULT_POLICY
-        if active.sha256 not in self._read:
-            self._read[active.sha256] = matching_policy(active.content, active.version, active.sha256)
-        return self._read[active.sha256]
+        """One that cannot be read is passed over for the one before it; without any the cautious defaults count."""
+        for active in self._moment.policies_until(event.company, POLICY, event.envelope.business_date):
+            if (policy := self._readable(active)) is not None:
+                return policy
+        return DEFAULT_POLICY
+
+    def _readable(self, active: Policy) -> MatchingPolicy | None:
+        key = (active.version, active.sha256)
+        if key not in self._read:
+            try:
+                self._read[key] = matching_policy(active.content, active.version, active.sha256)
+            except PolicyInvalid:  # named in the log when it was activated
+                self._read[key] = None
+        return self._read[key]
 
 
 def matching_policy(content: dict[str, Any], version: str, sha256: str) -> MatchingPolicy:
@@ -198,10 +209,14 @@ def _note_statement(books: Books, event: Event, policies: Policies) -> None:
     books.written.statements.append(event.data)
 
 
-def _check_policy(books: Books, event: Event, policies: Policies) -> None:
-    """A matching policy that cannot be read stops control before anything is decided by it."""
-    if event.data.name == POLICY:
-        matching_policy(event.data.content, event.data.version, event.data.sha256)
+def _name_unreadable(events: Sequence[Event]) -> None:
+    """An activated matching policy that cannot be read is named in the log; it never stops control."""
+    for fact in (event.data for event in events):
+        if isinstance(fact, control.PolicyActivated) and fact.name == POLICY:
+            try:
+                matching_policy(fact.content, fact.version, fact.sha256)
+            except PolicyInvalid as problem:
+                LOG.error("policy_unreadable", company=fact.company, version=fact.version, error=str(problem))
 
 
 def _close_day(books: Books, event: Event, policies: Policies) -> None:
@@ -281,7 +296,6 @@ RULES: dict[type, Rule] = {
     collections.DisputeOpened: _plain(dispute),
     collections.DisputeUpdated: _plain(dispute),
     collections.DisputeResolved: _plain(dispute),
-    control.PolicyActivated: _check_policy,
     DayWork: _close_day,
     commands.Identify: _command(commands.identify),
     commands.Apply: _command(commands.apply),

@@ -70,8 +70,12 @@ class Moment:
 
     def policy(self, company: str, name: str, on: date) -> Policy | None:
         """The policy in effect on a business date: the latest `effective_on` not after it, of equal ones the last activated."""
+        return next(iter(self.policies_until(company, name, on)), None)
+
+    def policies_until(self, company: str, name: str, on: date) -> list[Policy]:
+        """The policy in effect on a business date and those before it, which count when it cannot be read."""
         found = [p for p in self.policies if p.company == company and p.name == name and p.effective_on <= on]
-        return max(found, key=lambda p: (p.effective_on, p.activation), default=None)
+        return sorted(found, key=lambda p: (p.effective_on, p.activation), reverse=True)
 
     def rate(self, company: str, pair: str, on: date) -> str | None:
         """Published rate of `pair` on or before a date, as decimal text."""

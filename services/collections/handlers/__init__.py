@@ -8,6 +8,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from services.collections import store
 from services.collections.domain import day, holds, ledger
 from services.collections.domain.calendar import CalendarUnknown
@@ -28,6 +30,7 @@ from shared.runtime.effects import DayWork, Effects, Moment, PoisonEvent
 
 ON_ACCOUNT: dict[type, Callable[[Turn, Any], Any]] = {**FACTS, **COMMANDS}
 DAY_PARTS = 4
+LOG = structlog.get_logger()
 
 
 class CollectionsHandler:
@@ -37,6 +40,7 @@ class CollectionsHandler:
     day_phase2 = False
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> store.State:
+        _name_unreadable(events)
         return await store.load(db, events)
 
     def decide(self, state: store.State, events: Sequence[Event], moment: Moment) -> Effects:
@@ -47,7 +51,7 @@ class CollectionsHandler:
                 _decide(state, event, moment, rules, effects)
             except Refusal as refusal:
                 raise Rejected(refusal.code, refusal.message, refusal.status) from refusal
-            except (PolicyInvalid, CalendarUnknown) as problem:
+            except CalendarUnknown as problem:
                 raise PoisonEvent(event, str(problem)) from problem
         effects.rows = changed_rows(state.cases.values())
         return effects
@@ -74,28 +78,46 @@ class RulesOf:
     def _make(self, company: str, on: date) -> Rules:
         moment = self._moment
         configured = moment.companies[company]
-        dunning, of_holds = moment.policy(company, "dunning", on), moment.policy(company, "holds", on)
+        dunning, dunning_label = _readable(moment, company, DunningPolicy, on)
+        of_holds, holds_label = _readable(moment, company, HoldPolicy, on)
         return Rules(
             company=company,
             on=on,
             calendar=configured.calendar,
             zone=configured.time_zone,
             base_currency=configured.base_currency,
-            dunning=read_policy(DunningPolicy, dunning.content) if dunning else None,
-            dunning_label=dunning.label if dunning else "",
-            holds=read_policy(HoldPolicy, of_holds.content) if of_holds else None,
-            holds_label=of_holds.label if of_holds else "",
+            dunning=dunning,
+            dunning_label=dunning_label,
+            holds=of_holds,
+            holds_label=holds_label,
             rate=lambda pair: moment.rate(company, pair, on),
         )
+
+
+def _readable(moment: Moment, company: str, model: type[Any], on: date) -> tuple[Any, str]:
+    """The policy in effect with its label; one that cannot be read is passed over for the one before it."""
+    for active in moment.policies_until(company, model.model_fields["name"].default, on):
+        try:
+            return read_policy(model, active.content), active.label
+        except PolicyInvalid:  # named in the log when it was activated
+            continue
+    return None, ""
+
+
+def _name_unreadable(events: Sequence[Event]) -> None:
+    """An activated policy that cannot be read is named in the log; it never stops control."""
+    for fact in (event.data for event in events):
+        if isinstance(fact, PolicyActivated) and fact.name in MODELS:
+            try:
+                read_policy(MODELS[fact.name], fact.content)
+            except PolicyInvalid as problem:
+                LOG.error("policy_unreadable", company=fact.company, version=fact.version, error=str(problem))
 
 
 def _decide(state: store.State, event: Event, moment: Moment, rules: RulesOf, effects: Effects) -> None:
     data = event.data
     if isinstance(data, DayWork):
         _close_day(state, event, moment, rules, effects)
-    elif isinstance(data, PolicyActivated):
-        if data.name in MODELS:
-            read_policy(MODELS[data.name], data.content)
     elif isinstance(data, le.PaymentState):
         _take_payment(state, event, rules, effects)
     elif type(data) in ON_ACCOUNT and data.account_id:

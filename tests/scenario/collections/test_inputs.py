@@ -1,15 +1,16 @@
-"""Inputs that make work for people, policies that are refused, and how far bank data reach."""
+"""Inputs that make work for people, policies that cannot be read, and how far bank data reach."""
 
 from datetime import date
 
 import pytest
+from structlog.testing import capture_logs
 
-from services.collections.handlers import complete_through
+from services.collections.handlers import RulesOf, complete_through
 from shared.events.accounts import MessageReceived
 from shared.events.control import BankAccount, CompanyConfigured, PolicyActivated
 from shared.events.ledger import DeductionRaised
 from shared.events.markers import CompanyReach
-from shared.runtime.effects import DayWork, Moment, PoisonEvent
+from shared.runtime.effects import DayWork, Moment, Policy
 from tests.domain.collections.cases import dunning_policy, rules
 from tests.scenario.collections.world import ACCOUNT, COMPANY, MONDAY, World
 
@@ -40,7 +41,9 @@ async def test_a_reply_is_to_be_answered_and_a_deduction_to_be_decided(world: Wo
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("dunning", {"levels": []}), ("holds", {"lease_s": 1})])
-async def test_a_policy_that_is_not_valid_stops_with_its_place(world: World, name: str, wrong: dict) -> None:
+async def test_a_policy_that_cannot_be_read_leaves_the_one_before_it_in_force(
+    world: World, name: str, wrong: dict
+) -> None:
     fact = PolicyActivated(
         company=COMPANY,
         name=name,
@@ -50,8 +53,14 @@ async def test_a_policy_that_is_not_valid_stops_with_its_place(world: World, nam
         effective_on=MONDAY,
         approver="user:cara",
     )
-    with pytest.raises(PoisonEvent, match=f"policy {name}"):
-        await world.tell(fact)
+    with capture_logs() as logs:
+        assert await world.tell(fact) == []
+    assert [(log["event"], log["version"]) for log in logs] == [("policy_unreadable", "2")]
+    assert f"policy {name}" in logs[0]["error"]
+    world.policies += (Policy(COMPANY, name, "2", "1" * 64, MONDAY, wrong, activation=2),)
+    rules = RulesOf(world.moment())(COMPANY, MONDAY)
+    assert (rules.dunning_label, rules.holds_label) == ("dunning@1", "holds@1")
+    assert rules.dunning is not None and rules.holds is not None
 
 
 async def test_policies_of_other_services_are_not_ours_to_judge(world: World) -> None:

@@ -96,6 +96,7 @@ _FLAGS = ("name_is_witness", "amount_witness_against_payer")
 
 def _read(key: str, value: Any) -> Any:
     if key in ("tolerance", "over_tolerance"):
+        _allowed(key, value, isinstance(value, Mapping), "bounds per currency")
         return {currency: _read_tolerance(key, currency, bounds) for currency, bounds in value.items()}
     if key in _CHOICES:
         return _allowed(key, value, value in _CHOICES[key], "one of " + ", ".join(_CHOICES[key]))
@@ -104,14 +105,15 @@ def _read(key: str, value: Any) -> Any:
     if key == "lambda_max":
         return _read_chance(value)
     if key == "closing_only":
-        return frozenset(value)
+        listed = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return frozenset(_allowed(key, value, listed, "a list of names"))
     return _allowed(key, value, type(value) is int and value >= 0, "a whole number, 0 or more")
 
 
 def _read_tolerance(key: str, currency: str, bounds: Mapping[str, int]) -> Tolerance:
-    named = set(bounds) == {"absolute_minor", "per_mille"}
+    named = isinstance(bounds, Mapping) and set(bounds) == {"absolute_minor", "per_mille"}
     sound = named and all(type(bound) is int and bound >= 0 for bound in bounds.values())
-    _allowed(f"{key}.{currency}", dict(bounds), sound, "absolute_minor and per_mille, whole numbers, 0 or more")
+    _allowed(f"{key}.{currency}", bounds, sound, "absolute_minor and per_mille, whole numbers, 0 or more")
     return Tolerance(bounds["absolute_minor"], bounds["per_mille"])
 
 

@@ -1,10 +1,9 @@
 """A foreign fact that came before its first rate is parked; when a rate comes, what waits for one is run again."""
 
 import asyncio
-import contextlib
 
 from services.cash_application.domain.exchange import RateMissing
-from shared.runtime import dead_letters
+from shared.runtime import dead_letters, loops
 from shared.runtime.lifecycle import Runtime
 
 LOOK_EVERY_S = 5.0
@@ -17,10 +16,13 @@ select (select count(*) from rate) as rates,
 async def redrive_when_rates_come(runtime: Runtime, stop: asyncio.Event) -> None:
     """Until `stop`: look for keys parked for want of a rate, and redrive them when rates were published since."""
     tried_at = -1
-    while not stop.is_set():
+
+    async def step() -> int:
+        nonlocal tried_at
         tried_at = await look_once(runtime, tried_at)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+        return 0
+
+    await loops.forever(runtime, "rate_watch", step, until=stop, pause_s=LOOK_EVERY_S)
 
 
 async def look_once(runtime: Runtime, tried_at: int) -> int:

@@ -4,7 +4,8 @@ import asyncio
 from datetime import UTC, date, datetime, time
 from types import SimpleNamespace
 
-from services.cash_application.rate_watch import look_once
+from services.cash_application import rate_watch
+from services.cash_application.rate_watch import look_once, redrive_when_rates_come
 from shared.bus.port import Partition, Record
 from shared.events.control import RatePublished
 from shared.logs import configure
@@ -16,7 +17,7 @@ from tests.scenario.cash_application.desk import ACME, CONFIG, DAY, Desk, custom
 
 def runtime(desk: Desk) -> SimpleNamespace:
     log = configure("cash_application", "ERROR")
-    return SimpleNamespace(pool=desk.pool, unit=desk.unit, log=log, relay_wanted=asyncio.Event())
+    return SimpleNamespace(pool=desk.pool, unit=desk.unit, log=log, relay_wanted=asyncio.Event(), failing={})
 
 
 async def test_what_was_parked_for_want_of_a_rate_is_run_when_one_comes(desk: Desk):
@@ -40,3 +41,19 @@ async def test_what_was_parked_for_want_of_a_rate_is_run_when_one_comes(desk: De
     await look_once(running, seen)
     assert [row["key"] for row in await desk.rows("select key from parked_key")] == ["acme/x"], "not for want of a rate"
     assert (await desk.item("INV-2026-00017"))["rate_id"] == "EUR/GBP@2026-01-04=0.85"
+
+
+async def test_a_database_that_is_away_is_waited_for(desk: Desk, monkeypatch):
+    running, stop, looks = runtime(desk), asyncio.Event(), []
+
+    async def look(*_: object) -> int:
+        looks.append(dict(running.failing))
+        if len(looks) == 1:
+            raise ConnectionRefusedError("the database is away")
+        stop.set()
+        return 0
+
+    monkeypatch.setattr(rate_watch, "look_once", look)
+    await asyncio.wait_for(redrive_when_rates_come(running, stop), 5)
+    assert [list(failing) for failing in looks] == [[], ["rate_watch"]]
+    assert running.failing == {}

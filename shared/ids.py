@@ -3,9 +3,11 @@
 People see prefixed forms (`inv_…`, `pay_…`); events and stores hold plain UUIDs.
 """
 
-from uuid import UUID, uuid5
+from hashlib import sha1
+from uuid import UUID
 
 NAMESPACE = UUID("6f1d2f0e-8c61-5b0e-9a53-2f6f7e8a4c11")
+_NAMESPACE_BYTES = NAMESPACE.bytes
 
 PREFIXES = {
     "document": "inv", "item": "itm", "payment": "pay", "posting": "pst", "promise": "prm", "dispute": "dsp",
@@ -15,8 +17,9 @@ PREFIXES = {
 
 def derive(kind: str, *parts: object) -> UUID:
     """UUIDv5 over `kind` and the parts; parts are joined by the unit separator, so that no two lists collide."""
-    text = "\x1f".join([kind, *(str(part) for part in parts)])
-    return uuid5(NAMESPACE, text)
+    text = "\x1f".join([kind, *map(str, parts)])
+    digest = sha1(_NAMESPACE_BYTES + text.encode(), usedforsecurity=False).digest()
+    return UUID(bytes=digest[:16], version=5)
 
 
 def document_id(company: str, source_system: str, document_type: str, source_document_id: str) -> UUID:

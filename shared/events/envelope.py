@@ -7,6 +7,7 @@ topic and key (per partition for `ar.payments` and markers).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from shared.errors import Poison, Stop
@@ -14,6 +15,7 @@ from shared.errors import Poison, Stop
 Headers = Sequence[tuple[str, bytes]]
 SEQUENCE_DIGITS = 18
 SCHEMA_VERSION = 1
+SHARED_IDS = 4_096
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 
 
@@ -39,8 +41,12 @@ class Envelope:
     traceparent: str = ""
 
     def to_headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers; empty optional attributes are left out."""
-        pairs = {
+        """Kafka headers. An optional attribute that is not known is empty."""
+        return [(name, value.encode()) for name, value in self.to_texts(self.sequence).items()]
+
+    def to_texts(self, sequence: str) -> dict[str, str]:
+        """The headers as text, with `sequence` in place of the envelope's own."""
+        return {
             "ce_specversion": "1.0",
             "ce_id": str(self.id),
             "ce_source": self.source,
@@ -56,12 +62,11 @@ class Envelope:
             "ce_knownat": self.known_at.isoformat(),
             "ce_policyversion": self.policy_version,
             "ce_codeversion": self.code_version,
-            "ce_sequence": self.sequence,
+            "ce_sequence": sequence,
             "ce_correlationid": str(self.correlation_id),
             "ce_causationid": str(self.causation_id),
             "ce_traceparent": self.traceparent,
         }
-        return [(name, value.encode()) for name, value in pairs.items()]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> "Envelope":
@@ -84,8 +89,8 @@ class Envelope:
                 actor=found["ce_actor"],
                 business_date=date.fromisoformat(found["ce_businessdate"]),
                 known_at=datetime.fromisoformat(found["ce_knownat"]),
-                correlation_id=UUID(found["ce_correlationid"]),
-                causation_id=UUID(found["ce_causationid"]),
+                correlation_id=_shared_id(found["ce_correlationid"]),
+                causation_id=_shared_id(found["ce_causationid"]),
                 on_behalf_of=found.get("ce_onbehalfof", ""),
                 policy_version=found.get("ce_policyversion", ""),
                 code_version=found.get("ce_codeversion", ""),
@@ -96,7 +101,18 @@ class Envelope:
             raise Poison(f"the envelope of {found['ce_type']} {found['ce_id']} cannot be read: {problem}") from problem
 
     def with_sequence(self, number: int) -> "Envelope":
-        return replace(self, sequence=str(number).zfill(SEQUENCE_DIGITS))
+        return replace(self, sequence=sequence_text(number))
+
+
+def sequence_text(number: int) -> str:
+    """A sequence whose order as text is the order of the numbers."""
+    return str(number).zfill(SEQUENCE_DIGITS)
+
+
+@lru_cache(maxsize=SHARED_IDS)
+def _shared_id(text: str) -> UUID:
+    """Id of what caused an event: the same for all rows of a file or all that follow from one fact."""
+    return UUID(text)
 
 
 def _refuse_newer(found: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from shared.bus.partitioner import partition_of
 from shared.errors import Poison
 from shared.events.catalogue import EVENTS, PARTITIONS, PAYMENTS, key_of
 from shared.events.codec import encode
-from shared.events.envelope import Envelope
+from shared.events.envelope import Envelope, sequence_text
 from shared.ids import output_id
 from shared.runtime import statements as sql
 from shared.runtime.effects import Emission
@@ -105,7 +105,7 @@ async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow]) -> None:
     for row in rows:
         number = following[row.topic, row.stream]
         following[row.topic, row.stream] = number + 1
-        headers.append(pack(row.envelope.with_sequence(number).to_headers()))
+        headers.append(orjson.dumps(list(row.envelope.to_texts(sequence_text(number)).items())))
     await db.execute(
         sql.ADD_OUTBOX,
         [row.topic for row in rows],

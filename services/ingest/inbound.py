@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import asyncpg
 import orjson
 
 from services.ingest import intake
+from services.ingest.domain.days import first_bank_day, unwritten_from_on
 from services.ingest.domain.fields import Refused
 from services.ingest.domain.inbound import FeedRights, Message, RefusedMessage, read
 from services.ingest.feeds import feeds_of
@@ -25,6 +27,7 @@ from shared.bus.port import Partition, Record, Source
 from shared.errors import Rejected, Transient
 from shared.events.catalogue import FEEDS_INBOUND
 from shared.events.codec import Event
+from shared.events.control import CompanyConfigured
 from shared.events.envelope import Envelope
 from shared.events.feeds import FeedReceipt
 from shared.ids import command_id, derive
@@ -127,10 +130,18 @@ async def _stage(runtime: "Runtime", db: asyncpg.Connection, taken: dict[str, Me
     for (feed, company), places in groups.items():
         known_at, business_date = intake.door_time(moment, company, now, stream=stream)
         submission_id = derive("submission", FEEDS_INBOUND, feed, company, places[0])
-        rows.append((submission_id, company, f"feed:{feed}", f"feeds.inbound/{places[0]}", len(places), business_date))
+        from_on = _from_on(moment.companies[company], [taken[place] for place in places], known_at)
+        key = f"feeds.inbound/{places[0]}"
+        rows.append((submission_id, company, f"feed:{feed}", key, len(places), business_date, from_on))
         for position, place in enumerate(places, 1):
             staged.append(_staged(submission_id, position, place, taken[place]))
     await store.add_submissions(db, rows, staged, now, known_at)
+
+
+def _from_on(company: CompanyConfigured, messages: Sequence[Message], at: datetime) -> date | None:
+    days = [first_bank_day(message.record_type, message.body) for message in messages]
+    first = min((on for on in days if on is not None), default=None)
+    return unwritten_from_on(company, {message.record_type for message in messages}, first, at)
 
 
 def _staged(submission_id: UUID, position: int, place: str, message: Message) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from services.ingest.domain.commands import WriteChunk
+from services.ingest.domain.days import unwritten_from_on
 from services.ingest.formats.records import FormatError
 from services.ingest.staging import stage_file
 from services.ingest.store import submissions
@@ -128,8 +129,10 @@ async def _read(runtime: "Runtime", db: asyncpg.Connection, submission: NewSubmi
         await submissions.reject(db, submission.submission_id, "", error.code, error.place, error.message)
         runtime.log.warning("submission_rejected", submission_id=str(submission.submission_id), code=error.code)
         return
+    company = (await runtime.unit.control.moment(db)).companies[submission.company]
+    from_on = unwritten_from_on(company, found.kinds, found.bank_from_on, submission.known_at)
     await submissions.accept(
-        db, submission.submission_id, found.format_name, found.records, found.master_data, found.bank_from_on
+        db, submission.submission_id, found.format_name, found.records, found.master_data, from_on
     )
     runtime.timers_wanted.set()
 

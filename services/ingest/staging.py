@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 
 from services.ingest.domain.bank_lines import line_key
+from services.ingest.domain.days import first_bank_day
 from services.ingest.formats.detect import Format, detect
 from services.ingest.formats.records import BANK_KINDS, MASTER_KINDS, FormatError, RawRecord
 from services.ingest.store import submissions
@@ -25,7 +26,7 @@ MayWrite = Callable[[str], bool]
 
 @dataclass(slots=True)
 class Staged:
-    """What reading found. `bank_from_on`: the first day that any of its statements touches."""
+    """What reading found. `bank_from_on`: the first day that any of its bank data touches."""
 
     format_name: str = ""
     records: int = 0
@@ -66,25 +67,14 @@ class _Rows:
             nth = self._equal[record.group, key]
         elif record.kind == "statement":
             rank = 0
-            found.bank_from_on = _earlier(found.bank_from_on, record.body)
+        if (first := first_bank_day(record.kind, record.body)) is not None:
+            found.bank_from_on = min(found.bank_from_on or first, first)
         return (self._submission_id, rank, found.records, record.group, record.kind, record.place, body, key, nth)
 
 
 def record_type_of(kind: str) -> str:
     """Record type by the names that keys of feeds use; statements and their lines are one."""
     return "bank_statement" if kind in BANK_KINDS else kind
-
-
-def _earlier(before: date | None, head: dict[str, Any]) -> date | None:
-    days = [head.get(name) or "" for name in ("from", "first_booked_on", "to")]
-    days.append((head.get("closing") or {}).get("on", ""))
-    for text in days:
-        try:
-            on = date.fromisoformat(text)
-        except ValueError:
-            continue
-        before = min(before or on, on)
-    return before
 
 
 async def stage_file(db: asyncpg.Connection, submission_id: UUID, path: Path, may_write: MayWrite) -> Staged:

@@ -43,6 +43,14 @@ def next_business_day(calendar: str, after: date) -> date:
     raise CalendarUnknown(f"calendar {calendar!r} has no business day within {SEARCH_DAYS_MAX} days after {after}")
 
 
+def last_business_day(calendar: str, before: date) -> date:
+    """The last business day earlier than `before`; at most 30 days are searched."""
+    for days in range(1, SEARCH_DAYS_MAX + 1):
+        if is_business_day(calendar, found := before - timedelta(days=days)):
+            return found
+    raise CalendarUnknown(f"calendar {calendar!r} has no business day within {SEARCH_DAYS_MAX} days before {before}")
+
+
 def through_days_off(calendar: str, on: date) -> date:
     """The last day before the next business day: data complete through a Friday are complete through the weekend."""
     return next_business_day(calendar, on) - timedelta(days=1)

@@ -33,11 +33,11 @@ on conflict do nothing returning command_id
 KEY_BODIES = "select command_id, body_sha256 from command where command_id = any($1::uuid[])"
 ADD_SUBMISSIONS = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, bytes, format, state, records, staged,
-    business_date, received_at, known_at)
+    business_date, bank_from_on, received_at, known_at)
 select s.submission_id, s.company, s.actor, s.key, '', 0, 'feed', 'accepted', s.records, s.records, s.business_date,
-    $7, $8
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::date[])
-    as s(submission_id, company, actor, key, records, business_date)
+    s.bank_from_on, $8, $9
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::date[], $7::date[])
+    as s(submission_id, company, actor, key, records, business_date, bank_from_on)
 """
 
 
@@ -71,11 +71,11 @@ async def fresh_keys(db: asyncpg.Connection, keys: Mapping[UUID, str]) -> tuple[
 
 async def add_submissions(
     db: asyncpg.Connection,
-    rows: Sequence[tuple[UUID, str, str, str, int, date]],
+    rows: Sequence[tuple[UUID, str, str, str, int, date, date | None]],
     staged: Sequence[tuple[Any, ...]],
     received_at: datetime,
     known_at: datetime,
 ) -> None:
-    """Accepted submissions (id, company, actor, key, records, business date) with their records."""
-    await db.execute(ADD_SUBMISSIONS, *[[row[n] for row in rows] for n in range(6)], received_at, known_at)
+    """Accepted submissions (id, company, actor, key, records, business date, bank_from_on) with their records."""
+    await db.execute(ADD_SUBMISSIONS, *[[row[n] for row in rows] for n in range(7)], received_at, known_at)
     await db.copy_records_to_table("staged_record", records=staged, columns=STAGED_COLUMNS)

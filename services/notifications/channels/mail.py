@@ -25,6 +25,7 @@ from services.notifications.settings import Settings
 from shared.errors import Transient
 from shared.events.codec import Event
 from shared.events.notifications import NoticeSending
+from shared.failure_text import failure_text
 from shared.ids import output_id
 from shared.runtime import failpoints, loops
 from shared.runtime import statements as sql
@@ -176,13 +177,15 @@ class MailDispatcher:
         down = [(p, answer) for p, answer in pairs if isinstance(answer, Down)]
         await self._note([self._told(p, answer, moment) for p, answer in refused])
         await self._give_back([p for p, _ in down])
-        if ready:
-            await self._let_go(ready, moment)
+        not_kept = await self._let_go(ready, moment) if ready else ""
         self._width = max(1, len(parcels) - len(down)) if down else min(len(self._lanes), self._width + 1)
-        return down[0][1].why if down and not ready and not refused else ""
+        return not_kept or (down[0][1].why if down and not ready and not refused else "")
 
-    async def _let_go(self, parcels: list[Parcel], moment: Moment) -> None:
-        """The judgement with effect, then DATA for those that passed and whose `notice.sending` Kafka has."""
+    async def _let_go(self, parcels: list[Parcel], moment: Moment) -> str:
+        """The judgement with effect, then DATA for those that passed and whose `notice.sending` Kafka has.
+
+        Returns why mails could not be kept, empty when they could: nothing is sent that is not kept.
+        """
         judged_at_s = self._runtime.clock.monotonic()
         events = {p.key: self._judge(p.claimed, moment, binding=True) for p in parcels}
         effects = await tell(self._runtime, list(events.values()))
@@ -197,21 +200,28 @@ class MailDispatcher:
         )
         results = await asyncio.gather(
             *(
-                self._deliver(p, letters[p.key], judged_at_s) if ok and acknowledged else self._hold_back(p, ok)
+                self._deliver(p, letters[p.key], judged_at_s) if ok and acknowledged else self._hold_back(p, ok is not False)
                 for p, ok in zip(passed, written, strict=True)
             )
         )
         await self._note([self._told(p, result, moment) for p, result in zip(passed, results, strict=True)])
+        return "mails cannot be kept: the blob store does not take them" if None in written else ""
 
-    async def _write(self, parcel: Parcel, letter: Letter) -> bool:
-        """Compose the mail and store it. False when that failed; then nothing is sent."""
+    async def _write(self, parcel: Parcel, letter: Letter) -> bool | None:
+        """Compose the mail and store it; otherwise nothing is sent. False: it can never be composed. None: the store
+        did not take it now, so the notice goes back."""
         try:
             parcel.content = compose(letter)
-            name = f"notice-{letter.notice_id}.eml"
-            reference = await self._runtime.blobs.put(parcel.content, "message/rfc822", name, letter.account_id)
         except Exception as problem:  # of whatever kind: the notice ends as failed, visibly
-            self._runtime.log.exception("notice_not_written", notice_id=str(letter.notice_id), error=str(problem))
+            problem_text = failure_text(problem)
+            self._runtime.log.exception("notice_not_written", notice_id=str(letter.notice_id), error=problem_text)
             return False
+        name = f"notice-{letter.notice_id}.eml"
+        try:
+            reference = await self._runtime.blobs.put(parcel.content, "message/rfc822", name, letter.account_id)
+        except OSError as problem:
+            self._runtime.log.error("notice_not_kept", notice_id=str(letter.notice_id), error=failure_text(problem))
+            return None
         parcel.reference = reference.model_dump(mode="json")
         return True
 
@@ -237,9 +247,9 @@ class MailDispatcher:
         await failpoints.hit("mail.after_data")
         return result
 
-    async def _hold_back(self, parcel: Parcel, written: bool) -> Result:
+    async def _hold_back(self, parcel: Parcel, possible: bool) -> Result:
         await parcel.lane.abandon()
-        return None if written else Refused("NOT_WRITTEN", permanent=True)
+        return None if possible else Refused("NOT_WRITTEN", permanent=True)
 
     def _told(self, parcel: Parcel, result: Result, moment: Moment) -> Event:
         """What became of a parcel, as the handler is told it. Down or None: DATA did not begin."""

@@ -45,6 +45,33 @@ async def test_a_notice_that_passes_is_announced_before_it_is_sent(world: World,
     assert await statuses(world) == ["sent"]
 
 
+async def test_a_full_disk_sends_nothing_and_the_notice_goes_back(world: World, server: SmtpServer, monkeypatch) -> None:
+    await ready(world)
+    put = world.runtime.blobs.put
+
+    async def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(world.runtime.blobs, "put", full)
+    with pytest.raises(Transient, match="blob store"):
+        await world.dispatch()
+    assert (server.taken, await statuses(world)) == ([], ["requested"])
+    monkeypatch.setattr(world.runtime.blobs, "put", put)
+    await world.dispatch()
+    assert (len(server.taken), await statuses(world)) == (1, ["sent"])
+
+
+async def test_a_letter_that_can_never_be_composed_ends_as_failed(world: World, server: SmtpServer, monkeypatch) -> None:
+    await ready(world)
+
+    def broken(_: object) -> bytes:
+        raise ValueError("a name of a person")
+
+    monkeypatch.setattr(mail, "compose", broken)
+    await world.dispatch()
+    assert (server.taken, await statuses(world)) == ([], ["failed"])
+
+
 async def test_what_is_kept_is_exactly_what_was_sent(world: World, server: SmtpServer) -> None:
     await ready(world)
     await world.dispatch()

@@ -31,7 +31,6 @@ from shared.ids import derive
 
 TARGETS_MAX = 100
 BY_RULE = "service:collections"
-CANDIDATE_DAYS = 14
 
 
 def warned(case: Case, on: date) -> list[Claim]:
@@ -222,7 +221,7 @@ def _may_be_proposed(case: Case, rules: Rules, policy: HoldPolicy) -> bool:
         and hold.ended_on + timedelta(days=policy.proposed_again_after_days) > rules.on
     ]
     candidate = any(
-        not found.cleared and found.since_on + timedelta(days=CANDIDATE_DAYS) > rules.on
+        not found.cleared and add_business_days(found.since_on, policy.candidate_days, rules.calendar) > rules.on
         for found in case.candidates.values()
     )
     return (

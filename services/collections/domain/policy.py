@@ -125,6 +125,7 @@ class HoldPolicy(_Strict):
     lease_s: int = Field(ge=3600, le=90 * 86_400)
     renew_before_s: int = Field(ge=0, le=90 * 86_400)
     proposed_again_after_days: Days = 14
+    candidate_days: Days = 10
     auto_hold: bool = False
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
 """The row of an account in the worklist of the next business day: what matters most, why, and the next step.
 
-Ranked by (priority, score down): score = undisputed overdue in base currency × chance that it does not come in by
-itself. The first matter of MATTERS that holds gives the row its sentence and its next step.
+Ranked by (priority, score down): promises broken today come first, all else by score = undisputed overdue in base
+currency × chance that it does not come in by itself. The first matter of MATTERS that holds gives only the sentence
+and the next step.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from shared.ids import show
 
 BROKEN_FOR_DAYS = 30
 PENDING_DAYS_MAX = 5
+BROKEN_TODAY, RANKED_BY_SCORE, NOT_LISTED = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ def build(case: Case, rules: Rules) -> WorklistRow | None:
     """The account's row, or None if nobody needs to look at it. Raises nothing."""
     work_on = next_business_day(rules.on, rules.calendar)
     view = View(case, rules, overdue(case, rules.on), work_on)
-    for priority, matter in enumerate(MATTERS, 1):
+    for matter in MATTERS:
         if told := matter(view):
-            return _row(view, priority, told)
+            return _row(view, BROKEN_TODAY if matter is _broken_today else RANKED_BY_SCORE, told)
     return None
 
 
@@ -67,7 +69,7 @@ def unlisted(row: WorklistRow, rules: Rules) -> WorklistRow:
         built_on=rules.on,
         work_on=next_business_day(rules.on, rules.calendar),
         collector=row.collector,
-        priority=len(MATTERS) + 1,
+        priority=NOT_LISTED,
         score_minor=0,
         overdue_minor=0,
         currency=rules.base_currency,

@@ -148,6 +148,20 @@ def test_gates_of_a_hold_each_stop_it() -> None:
     assert not proposed(_changed_account(known=False))
 
 
+def test_cash_that_may_be_the_customers_keeps_a_hold_away_for_the_business_days_of_the_policy() -> None:
+    day = date(2026, 3, 25)
+    for candidate_days, since_on, kept_away in (
+        (10, date(2026, 3, 12), True),
+        (10, date(2026, 3, 11), False),
+        (3, date(2026, 3, 20), False),
+        (4, date(2026, 3, 20), True),
+    ):
+        found = warned_case()
+        found.add(candidate(200_000, since_on=since_on))
+        policy = rules(day, holds=hold_policy(candidate_days=candidate_days))
+        assert (holds.propose(found, policy, at(day)) is None) == kept_away
+
+
 def _changed_account(**changes):
     found = warned_case()
     for name, value in changes.items():
@@ -169,6 +183,18 @@ def test_the_worklist_ranks_value_at_risk_in_base_currency() -> None:
     found.add(item("A", 45, 125_000, currency="USD"))
     row = worklist.build(found, dollars)
     assert (row.overdue_minor, row.chance_permille, row.score_minor) == (100_000, 350, 35_000)
+
+
+def test_money_ranks_before_the_matter_and_a_promise_broken_today_before_all() -> None:
+    rich, poor, broken = case(), case(), case()
+    rich.add(item("A", 45, 900_000, level=1))
+    poor.add(item("B", 45, 1_000, level=1))
+    poor.add(candidate(1_000))
+    broken.add(item("C", 45, 500, level=1))
+    broken.add(promise("p", 500, DAY - timedelta(days=1), DAY, status="broken", status_on=DAY))
+    rows = {name: worklist.build(found, rules()) for name, found in (("r", rich), ("p", poor), ("b", broken))}
+    assert [rows[name].cause for name in "rpb"] == ["overdue", "candidate_cash", "promise_broken"]
+    assert sorted(rows, key=lambda name: (rows[name].priority, -rows[name].score_minor)) == ["b", "r", "p"]
 
 
 def test_an_account_with_nothing_to_do_is_not_listed() -> None:

@@ -5,6 +5,7 @@ payments. Every step draws from the payments that a difficulty can really befall
 """
 
 from collections.abc import Callable
+from datetime import date
 from random import Random
 
 from sample.business_days import Timeline, step
@@ -57,6 +58,12 @@ def no_discount(payment: Payment) -> bool:
     return all(part.discount_minor == 0 for part in payment.parts)
 
 
+def is_earned(part: Part, paid_on: date) -> bool:
+    """Whether what the customer takes off is the discount that its invoice still grants on that day."""
+    granted = part.document.discount
+    return granted is not None and paid_on <= granted[0] and part.deduction_minor == granted[1]
+
+
 def shorten(rng: Random, payments: list[Payment], timeline: Timeline, expected: int) -> list[Payment]:
     """Deductions, bank fees and partial payments; returns the later payments of the rest."""
     for payment in pick(rng, payments, planned("deduction", expected), is_ordinary):
@@ -65,7 +72,10 @@ def shorten(rng: Random, payments: list[Payment], timeline: Timeline, expected: 
         share = 200 if reason == "UNEARNED_DISCOUNT" else rng.randrange(150, 1500)
         part.deduction_minor, part.deduction_reason = max(1, part.cash_minor * share // 10_000), reason
         part.cash_minor -= part.deduction_minor
-        payment.kinds.add("deduction")
+        if is_earned(part, payment.paid_on):
+            part.discount_minor, part.deduction_minor, part.deduction_reason = part.deduction_minor, 0, ""
+        else:
+            payment.kinds.add("deduction")
     abroad = [payment for payment in payments if payment.currency != "EUR"]
     for payment in pick(rng, abroad, planned("fee", expected), is_ordinary):
         part = max(payment.parts, key=lambda one: one.cash_minor)

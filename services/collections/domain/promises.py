@@ -50,10 +50,9 @@ def enough_minor(promise: Promise) -> int:
 
 def counts(receipt: Receipt, promise: Promise) -> bool:
     """Whether money of a receipt may count: valued between the taking and the end of grace, not on the account when
-    the promise was taken, not returned."""
+    the promise was taken. What was returned of it is no longer in its amount."""
     return (
-        not receipt.returned
-        and receipt.currency == promise.currency
+        receipt.currency == promise.currency
         and promise.taken_on <= receipt.valued_on <= promise.judged_from_on
         and receipt.since_at > promise.taken_at
     )
@@ -73,13 +72,16 @@ class Pool:
 
     def keep(self, counted: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What still stands of money that was counted before; the rest was returned."""
-        standing = {receipt.payment_id for receipt in self.receipts if not receipt.returned}
+        returned = {receipt.payment_id: receipt.returned for receipt in self.receipts}
         kept = []
         for entry in counted:
-            payment_id = UUID(entry["payment_id"])
-            if payment_id in standing:
-                self.left[payment_id] = max(0, self.left[payment_id] - entry["amount_minor"])
-                kept.append(entry)
+            payment_id, amount = UUID(entry["payment_id"]), entry["amount_minor"]
+            if payment_id not in returned:
+                continue
+            standing = min(amount, self.left[payment_id]) if returned[payment_id] else amount
+            self.left[payment_id] = max(0, self.left[payment_id] - standing)
+            if standing:
+                kept.append({**entry, "amount_minor": standing})
         return kept
 
     def take(self, promise: Promise, wanted_minor: int) -> list[dict[str, Any]]:
@@ -139,7 +141,7 @@ def judge(case: Case, on: date, complete_through_on: date | None) -> list[Promis
     for promise in order:
         already = counted.get(promise.promise_id, [])
         missing = promise.amount_minor - _total(already)
-        if promise.status == "kept" and len(already) == len(promise.received):
+        if promise.status == "kept" and already == promise.received:
             continue
         received = already + pool.take(promise, missing)
         judged = complete_through_on is not None and min(complete_through_on, on) >= promise.judged_from_on

@@ -139,7 +139,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class Receipt:
-    """What of a payment stands on this account, by `payment_version`; `since_at` is when it first stood here."""
+    """What of a payment stands on this account, by `payment_version`; `since_at` is when it first stood here.
+
+    `returned`: the bank took some or all of it back, which `amount_minor` no longer counts.
+    """
 
     TABLE: ClassVar[str] = "receipt"
     KEY: ClassVar[tuple[str, ...]] = ("payment_id",)

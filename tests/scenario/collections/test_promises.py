@@ -110,6 +110,23 @@ async def test_the_return_of_a_counted_receipt_breaks_a_kept_promise(world: Worl
     world.expect("promise.broken")
 
 
+async def test_a_partial_return_takes_only_its_part_from_a_promise(world: World) -> None:
+    await ready(world)
+    await world.command(promise())
+    world.on = date(2026, 3, 4)
+    valued_on = date(2026, 3, 4)
+    await world.tell(world.payment("P", 600_000, valued_on=valued_on, applied={"A": 500_000}))
+    await world.close()
+    world.expect("promise.made", "promise.kept")
+    await world.tell(world.payment("P", 600_000, valued_on=valued_on, applied={"A": 500_000}, returned=100_000))
+    await world.close()
+    world.expect()
+    await world.tell(world.payment("P", 600_000, valued_on=valued_on, applied={"A": 300_000}, returned=300_000))
+    await world.close()
+    (broken,) = world.expect("promise.broken")
+    assert [receipt.amount_minor for receipt in broken.received] == [300_000]
+
+
 async def test_only_cash_on_its_items_counts_for_a_promise_of_items(world: World) -> None:
     await ready(world)
     await world.tell(world.item("B", due_on=date(2026, 2, 1), amount=100_000))

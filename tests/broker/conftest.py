@@ -60,6 +60,8 @@ class Cluster:
     pool: asyncpg.Pool
     handler: ToyHandler
     sink: KafkaSink
+    admin_dsn: str
+    name: str
     members: list[Member] = field(default_factory=list)
 
     def member(self, instance: int) -> Member:
@@ -100,7 +102,7 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(own_kafka: KafkaServer, make_database: Any) -> AsyncIterator[Cluster]:
+async def cluster(own_kafka: KafkaServer, make_database: Any, postgres: str) -> AsyncIterator[Cluster]:
     await admin.apply(own_kafka.bootstrap, admin.load(ROOT / "deploy" / "topics.yaml"))
     dsn = await make_database()
     engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
@@ -110,7 +112,7 @@ async def cluster(own_kafka: KafkaServer, make_database: Any) -> AsyncIterator[C
     pool = await create_pool(dsn, size=16)
     sink = KafkaSink(own_kafka.bootstrap, "test")
     await sink.start()
-    made = Cluster(own_kafka.bootstrap, pool, ToyHandler(), sink)
+    made = Cluster(own_kafka.bootstrap, pool, ToyHandler(), sink, postgres, dsn.rpartition("/")[2].partition("?")[0])
     yield made
     for member in made.members:
         await member.kill()

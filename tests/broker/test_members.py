@@ -1,7 +1,9 @@
 """Members, crashes and the broker itself, on Apache Kafka: every fact once, in order per key, whatever dies."""
 
 import asyncio
+from functools import partial
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -10,6 +12,7 @@ from shared.errors import Stop
 from shared.events.catalogue import LEDGER, PARTITIONS
 from shared.events.envelope import Envelope
 from shared.runtime.guard import InstanceGuard
+from shared.runtime.lifecycle import Runtime
 from tests.broker.conftest import Cluster
 
 
@@ -101,3 +104,37 @@ async def test_a_cursor_beyond_the_end_of_the_log_stops_the_process(cluster: Clu
     with pytest.raises(Stop, match="beyond the end"):
         async with asyncio.timeout(30):
             await member.tasks[0]
+
+
+async def test_the_database_goes_away_under_load_and_everything_is_taken_once(cluster: Cluster) -> None:
+    """Its backends are ended and no new one may connect; readiness says so until it does again."""
+    member = cluster.member(0)
+    ready = partial(Runtime.ready, member.runtime)
+    member.runtime.source = member.source
+    await cluster.configure()
+    await cluster.feed(2_000)
+    await cluster.until_total(200)
+    assert (await ready())["database"] is True
+    admin = await asyncpg.connect(cluster.admin_dsn)
+    name = cluster.name
+    await admin.execute(f"alter database {name} connection limit 0")
+    await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+    await cluster.feed(1_000)
+
+    async def says_so() -> bool:
+        found = await ready()
+        return found["database"] is not True and "loop consumer" in found
+
+    await cluster.until(says_so)
+    assert not any(task.done() for task in member.tasks), "the loops wait; none gives up"
+    await admin.execute(f"alter database {name} connection limit -1")
+    await admin.close()
+    await cluster.until_total(3_000)
+    await cluster.until(lambda: drained(cluster))
+    assert await cluster.total() == 3_000
+    assert {tuple(s) for s in (await published(cluster)).values()} == {tuple(range(1, 76))}
+
+    async def ready_again() -> bool:
+        return all(value is True for value in (await ready()).values())
+
+    await cluster.until(ready_again)

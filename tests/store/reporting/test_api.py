@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from tests.domain.shared.caller_samples import token
 from tests.store.reporting import quarter

@@ -24,6 +24,7 @@ from services.notifications.store import (
     load_effects,
     load_known,
     load_notices,
+    load_retried,
     lock_accounts,
     save_effects,
     save_facts,
@@ -57,6 +58,9 @@ class NotificationsHandler:
         await lock_accounts(db, [(e.company, a) for e in events if (a := getattr(e.data, "account_id", None))])
         loaded = Loaded()
         loaded.notices = await load_notices(db, _notice_keys(events))
+        loaded.retried = await load_retried(
+            db, [(e.company, e.data.notice_id) for e in events if isinstance(e.data, RetryNotice)]
+        )
         held = [(e.company, e.data.hold_id) for e in events if isinstance(e.data, HOLD_EVENTS)]
         named = [(e.company, e.data.effect_id) for e in events if isinstance(e.data, JudgeHold | Answered)]
         loaded.effects = await load_effects(db, named, held)
@@ -170,7 +174,7 @@ class NotificationsHandler:
         effects.rows.effects[row.company, row.effect_id] = row
 
     def _retry(self, state: Loaded, effects: Effects, event: Event, moment: Moment) -> None:
-        """Raises Rejected when the notice is not there or its outcome is known."""
+        """Raises Rejected when the notice is not there, its outcome is known, or a retry of it may still arrive."""
         told: RetryNotice = event.data
         row = state.notices.get((event.company, told.notice_id))
         if row is None:
@@ -179,6 +183,11 @@ class NotificationsHandler:
             raise Rejected(
                 "notice_not_retryable",
                 f"the notice is {row.status}; only one that is {' or '.join(notices.RETRYABLE)} can be asked for again",
+            )
+        if (event.company, row.notice_id) in state.retried:
+            raise Rejected(
+                "notice_already_retried",
+                "a retry of this notice waits, was sent or is unknown; look at that one, and ask for it if it is unknown",
             )
         new_id = derive("notice", "retry", event.envelope.id)
         now = self._now(moment, event.envelope.time)

@@ -2,7 +2,7 @@
 
 from services.notifications.store.effects import add_effects, claim_effects, save_effects
 from services.notifications.store.facts import save_facts
-from services.notifications.store.load import Loaded, load_effects, load_known, load_notices, lock_accounts
+from services.notifications.store.load import Loaded, load_effects, load_known, load_notices, load_retried, lock_accounts
 from services.notifications.store.notices import (
     add_gate_records,
     add_notices,
@@ -16,6 +16,6 @@ from services.notifications.store.notices import (
 
 __all__ = [
     "Loaded", "add_effects", "add_gate_records", "add_notices", "claim_effects", "claim_lost", "claim_notices",
-    "count_pending", "count_statuses", "load_effects", "load_known", "load_notices", "lock_accounts",
+    "count_pending", "count_statuses", "load_effects", "load_known", "load_notices", "load_retried", "lock_accounts",
     "release_notices", "save_effects", "save_facts", "save_notices",
 ]  # fmt: skip

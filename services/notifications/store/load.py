@@ -31,6 +31,11 @@ NOTICES = """
 select n.* from notice n join unnest($1::text[], $2::uuid[]) as k(company, notice_id) using (company, notice_id)
 order by n.company, n.notice_id for update of n
 """
+RETRIED = """
+select distinct n.company, n.retry_of from notice n
+join unnest($1::text[], $2::uuid[]) as k(company, notice_id) on k.company = n.company and k.notice_id = n.retry_of
+where n.status in ('requested', 'sending', 'sent', 'unknown')
+"""
 EFFECTS = """
 select e.* from effect e join unnest($1::text[], $2::uuid[]) as k(company, effect_id) using (company, effect_id)
 order by e.company, e.effect_id for update of e
@@ -65,6 +70,7 @@ class Loaded:
     """State of a batch. `pending` counts notices that are due and were not yet put to the gate (day work only)."""
 
     notices: dict[Key, NoticeRow] = field(default_factory=dict)
+    retried: set[Key] = field(default_factory=set)
     effects: dict[Key, EffectRow] = field(default_factory=dict)
     known: dict[AccountKey, Known] = field(default_factory=dict)
     pending: int = 0
@@ -85,6 +91,15 @@ async def load_notices(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key,
         return {}
     rows = await db.fetch(NOTICES, [c for c, _ in order], [n for _, n in order])
     return {(r["company"], r["notice_id"]): NoticeRow(**_only(r, NoticeRow)) for r in rows}
+
+
+async def load_retried(db: asyncpg.Connection, keys: Iterable[Key]) -> set[Key]:
+    """Those of the notices of which a retry waits, was sent or may have been. Their rows are locked already."""
+    order = sorted(set(keys))
+    if not order:
+        return set()
+    rows = await db.fetch(RETRIED, [c for c, _ in order], [n for _, n in order])
+    return {(row["company"], row["retry_of"]) for row in rows}
 
 
 async def load_effects(db: asyncpg.Connection, keys: Iterable[Key], holds: Iterable[Key]) -> dict[Key, EffectRow]:

@@ -1,5 +1,6 @@
 """The API: what left, what was withheld and why, and asking for one notice again."""
 
+import asyncio
 from dataclasses import replace
 
 import httpx

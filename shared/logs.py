@@ -59,7 +59,9 @@ def configure(service: str, level: str = "INFO") -> structlog.stdlib.BoundLogger
         _trace,
         _redact_event,
     ]
-    rendering = structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode())
+    rendering = structlog.processors.JSONRenderer(
+        serializer=lambda value, **_: orjson.dumps(value, default=str).decode()
+    )
     structlog.configure(
         processors=[*shaping, rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

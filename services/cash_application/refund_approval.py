@@ -59,9 +59,7 @@ def approve_refund(
     return {"refund_id": str(refund.refund_id), "refund_status": refund.status, "approval_id": str(asked.id)}
 
 
-def _decided(
-    books: Books, refund: Refund, asked: Approval, shown_minor: int, principal: Principal | None
-) -> Approved:
+def _decided(books: Books, refund: Refund, asked: Approval, shown_minor: int, principal: Principal | None) -> Approved:
     if principal is None:
         raise commands.Refusal("not_a_person", "a refund is approved by a person who asks for it through the API", 403)
     history = [

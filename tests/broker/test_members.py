@@ -58,7 +58,9 @@ async def test_a_member_is_killed_under_load_and_the_other_takes_over(cluster: C
     assert {tuple(s) for s in (await published(cluster)).values()} == {tuple(range(1, 101))}
 
 
-async def test_the_broker_is_killed_and_comes_back_and_nothing_is_lost(cluster: Cluster, own_kafka: KafkaServer) -> None:
+async def test_the_broker_is_killed_and_comes_back_and_nothing_is_lost(
+    cluster: Cluster, own_kafka: KafkaServer
+) -> None:
     cluster.member(0)
     await cluster.configure()
     await cluster.feed(1_000)

@@ -94,7 +94,9 @@ def each(found: list[Route]) -> Any:
     return pytest.mark.parametrize("route", found, ids=names)
 
 
-async def ask(route: Route, company: str = COMPANY, *, key: bool = True, body: Any = None, **claims: Any) -> httpx.Response:
+async def ask(
+    route: Route, company: str = COMPANY, *, key: bool = True, body: Any = None, **claims: Any
+) -> httpx.Response:
     """The route asked for `company`, with a token of `claims` if there are any."""
     headers = {"Authorization": f"Bearer {token(**claims)}"} if claims else {}
     headers |= {"Idempotency-Key": "contract-0001"} if key else {}

@@ -200,7 +200,9 @@ class MailDispatcher:
         )
         results = await asyncio.gather(
             *(
-                self._deliver(p, letters[p.key], judged_at_s) if ok and acknowledged else self._hold_back(p, ok is not False)
+                self._deliver(p, letters[p.key], judged_at_s)
+                if ok and acknowledged
+                else self._hold_back(p, ok is not False)
                 for p, ok in zip(passed, written, strict=True)
             )
         )

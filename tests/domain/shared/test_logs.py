@@ -20,7 +20,12 @@ class Sheet(BaseModel):
 
 
 def unique_violation() -> asyncpg.UniqueViolationError:
-    fields = {"C": "23505", "M": "duplicate key", "D": "Key (email)=(ann@example.test) already exists.", "n": "person_email"}
+    fields = {
+        "C": "23505",
+        "M": "duplicate key",
+        "D": "Key (email)=(ann@example.test) already exists.",
+        "n": "person_email",
+    }
     return asyncpg.PostgresError.new(fields)
 
 

@@ -193,9 +193,7 @@ async def asked_refund(desk: Desk, name: str, account_id: str, amount: int, **cl
 
 async def test_limits_count_all_accounts_and_currencies_of_the_customer(desk: Desk):
     """Rates: 1.25 USD are 1 EUR. Both accounts are of party P1, so both refunds are."""
-    await desk.feed(
-        customer(party_id="P1"), customer("C2", "Suedstern AG", "DE02120300000000202051", party_id="P1")
-    )
+    await desk.feed(customer(party_id="P1"), customer("C2", "Suedstern AG", "DE02120300000000202051", party_id="P1"))
     await desk.feed(
         payment("p1", 5_000, "x"),
         payment("usd1", 2_500, "y", currency="USD", bank_account="USD-1", payer="Suedstern AG",

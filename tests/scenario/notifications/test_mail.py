@@ -45,7 +45,9 @@ async def test_a_notice_that_passes_is_announced_before_it_is_sent(world: World,
     assert await statuses(world) == ["sent"]
 
 
-async def test_a_full_disk_sends_nothing_and_the_notice_goes_back(world: World, server: SmtpServer, monkeypatch) -> None:
+async def test_a_full_disk_sends_nothing_and_the_notice_goes_back(
+    world: World, server: SmtpServer, monkeypatch
+) -> None:
     await ready(world)
     put = world.runtime.blobs.put
 
@@ -61,7 +63,9 @@ async def test_a_full_disk_sends_nothing_and_the_notice_goes_back(world: World, 
     assert (len(server.taken), await statuses(world)) == (1, ["sent"])
 
 
-async def test_a_letter_that_can_never_be_composed_ends_as_failed(world: World, server: SmtpServer, monkeypatch) -> None:
+async def test_a_letter_that_can_never_be_composed_ends_as_failed(
+    world: World, server: SmtpServer, monkeypatch
+) -> None:
     await ready(world)
 
     def broken(_: object) -> bytes:

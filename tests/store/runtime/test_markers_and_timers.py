@@ -262,7 +262,11 @@ async def test_a_marker_that_the_relay_sends_twice_changes_nothing_even_after_it
     await world.settle(runtime, source)
     before = kinds(world)
     marker = DayClosed(
-        marker_id=markers.derive("test-marker", number), number=number, company="acme", date=date(2026, 1, 5), at=KNOWN_AT
+        marker_id=markers.derive("test-marker", number),
+        number=number,
+        company="acme",
+        date=date(2026, 1, 5),
+        at=KNOWN_AT,
     )
     for topic in (ACCOUNTS, INVOICES):
         for lane in range(12):
@@ -284,7 +288,9 @@ async def test_a_part_of_the_day_that_fails_is_put_back_and_holds_back_its_own_c
     world.handler.decide = lambda *given: (_ for _ in ()).throw(ValueError("no calendar"))  # type: ignore[method-assign]
     assert await loops.day_part_once(runtime) == 0
     rows = await world.rows("select key, attempts, error from timer where kind = 'day.part' and attempts > 0")
-    assert [(r["attempts"], r["error"]) for r in rows] == [(1, rows[0]["error"])] and rows[0]["error"].startswith("ValueError at ")
+    assert [(r["attempts"], r["error"]) for r in rows] == [(1, rows[0]["error"])] and rows[0]["error"].startswith(
+        "ValueError at "
+    )
     world.handler.decide = failing  # type: ignore[method-assign]
     async with world.pool.acquire() as db:
         await db.execute("update timer set due_at = now() - interval '1 second'")

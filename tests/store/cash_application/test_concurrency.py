@@ -9,7 +9,7 @@ from services.cash_application.domain import commands
 from services.cash_application.domain.cash import Place
 from services.cash_application.handlers import CashApplicationHandler
 from shared.errors import Rejected, Transient
-from tests.scenario.cash_application.desk import Desk, bank_debit, customer, invoice, pay_id, payment, returned
+from tests.scenario.cash_application.desk import Desk, bank_debit, customer, invoice, item, pay_id, payment, returned
 
 STRANGER = {"payer": "Somebody Else Ltd", "iban": "GB33BUKB20201555555555"}
 
@@ -107,3 +107,26 @@ async def test_of_two_debits_only_one_pays_a_refund(desk: Desk):
     left = await desk.rows("select left_minor from open_debit order by 1")
     assert [row["left_minor"] for row in left] == [0, 5_000]
     assert (await desk.prove())["bank_accounts"]["EUR-1"]["refunds_payable_minor"] == 0
+
+
+async def test_a_return_sees_what_a_person_applied_just_before_it(desk: Desk):
+    await desk.feed(customer(), invoice("INV-2026-00017", 4_000), payment("p1", 4_000, "x", **STRANGER))
+    line = commands.ApplyLine(item_id=item("INV-2026-00017"), cash_minor=4_000)
+    apply = commands.Apply(payment_id=pay_id("p1"), currency="EUR", lines=[line])
+    handler, started = desk.unit.handler, asyncio.Event()
+
+    class Slow(CashApplicationHandler):
+        async def save(self, db: Any, effects: Any) -> None:
+            started.set()
+            await asyncio.sleep(0.5)
+            await super().save(db, effects)
+
+    desk.unit.handler = Slow()
+    applying = asyncio.create_task(desk.command(apply))
+    await started.wait()
+    desk.unit.handler = handler
+    await patiently(desk, returned("r1", 4_000, of="p1"))
+    await applying
+    assert (await desk.receipt("p1"))["returned_minor"] == 4_000
+    assert (await desk.row("select left_minor from open_debit"))["left_minor"] == 0
+    assert (await desk.item("INV-2026-00017"))["remaining_minor"] == 4_000

@@ -21,6 +21,7 @@ from services.ingest.store.submissions import NewSubmission
 from shared.errors import Rejected, Stop
 from shared.events.codec import Event
 from shared.events.envelope import Envelope
+from shared.failure_text import failure_text
 from shared.ids import command_id, derive
 from shared.runtime import statements as sql
 from shared.runtime.effects import Moment
@@ -131,9 +132,7 @@ async def _read(runtime: "Runtime", db: asyncpg.Connection, submission: NewSubmi
         return
     company = (await runtime.unit.control.moment(db)).companies[submission.company]
     from_on = unwritten_from_on(company, found.kinds, found.bank_from_on, submission.known_at)
-    await submissions.accept(
-        db, submission.submission_id, found.format_name, found.records, found.master_data, from_on
-    )
+    await submissions.accept(db, submission.submission_id, found.format_name, found.records, found.master_data, from_on)
     runtime.timers_wanted.set()
 
 
@@ -162,8 +161,8 @@ async def write_chunk(runtime: "Runtime", company: str) -> bool:
 
 
 async def _pass_over(runtime: "Runtime", submission_id: UUID, problem: Exception) -> None:
-    reason = f"{type(problem).__name__}: {problem}"
-    runtime.log.error("submission_stuck", submission_id=str(submission_id), exc_info=problem)
+    reason = failure_text(problem)
+    runtime.log.error("submission_stuck", submission_id=str(submission_id), error=reason)
     async with runtime.pool.acquire() as db:
         await submissions.mark_stuck(db, submission_id, reason)
 

@@ -172,13 +172,11 @@ open_item = sa.Table(
     sa.Index("open_item_of_account", "company", "account_id", postgresql_where=sa.text("remaining_minor > 0")),
     sa.Index("open_item_of_document", "company", "document_id"),
     sa.Index(
-        "open_item_of_amount",
-        *("company", "currency", "remaining_minor", "account_id"),
-        postgresql_where=sa.text("remaining_minor > 0"),
+        "open_item_of_amount", "company", "currency", "remaining_minor", postgresql_where=sa.text("remaining_minor > 0")
     ),
     sa.Index(
         "open_item_of_undisputed",
-        *("company", "currency", sa.text("(remaining_minor - disputed_minor)"), "account_id"),
+        *("company", "currency", sa.text("(remaining_minor - disputed_minor)")),
         postgresql_where=sa.text("remaining_minor > 0 and disputed_minor > 0"),
     ),
     postgresql_with={"fillfactor": "80"},
@@ -282,8 +280,8 @@ receipt = sa.Table(
     sa.Index("receipt_waiting", "company", "tried_on", postgresql_where=sa.text("open_minor > 0")),
     sa.Index(
         "receipt_of_amount",
-        *("company", "currency", "open_minor"),
-        postgresql_where=sa.text("open_minor > 0 and not by_person"),
+        *("company", "currency", "open_minor", "business_date", "payment_id"),
+        postgresql_where=sa.text("open_minor <> 0 and not by_person"),
     ),
     sa.Index("receipt_alike", "company", "currency", "amount_minor", "valued_on"),
     sa.Index("receipt_by_day", "company", "business_date", "payment_id"),

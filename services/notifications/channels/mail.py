@@ -41,6 +41,8 @@ ACK_POLL_S = 0.005
 LEASE_MARGIN_S = 30.0
 LOST_EVERY_S = 5.0
 NOTE_TRIES_MAX = 8
+NOT_ACKNOWLEDGED_AGAIN_S = 15
+"""Wait of a notice whose `notice.sending` Kafka did not take in time; each try announces it once more."""
 CHANNEL = "email"
 LOST = "SENDER_LOST"
 Result = Accepted | Refused | Unanswered | Down | None
@@ -206,7 +208,8 @@ class MailDispatcher:
                 for p, ok in zip(passed, written, strict=True)
             )
         )
-        await self._note([self._told(p, result, moment) for p, result in zip(passed, results, strict=True)])
+        again_s = 0 if acknowledged else NOT_ACKNOWLEDGED_AGAIN_S
+        await self._note([self._told(p, result, moment, again_s) for p, result in zip(passed, results, strict=True)])
         return "mails cannot be kept: the blob store does not take them" if None in written else ""
 
     async def _write(self, parcel: Parcel, letter: Letter) -> bool | None:
@@ -253,9 +256,9 @@ class MailDispatcher:
         await parcel.lane.abandon()
         return None if possible else Refused("NOT_WRITTEN", permanent=True)
 
-    def _told(self, parcel: Parcel, result: Result, moment: Moment) -> Event:
+    def _told(self, parcel: Parcel, result: Result, moment: Moment, again_s: int = 0) -> Event:
         """What became of a parcel, as the handler is told it. Down or None: DATA did not begin."""
-        facts: dict[str, Any] = {"result": "released"}
+        facts: dict[str, Any] = {"result": "released", "again_s": again_s}
         match result:
             case Accepted():
                 facts = {"result": "sent", "code": result.code}

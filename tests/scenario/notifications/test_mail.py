@@ -288,9 +288,11 @@ async def test_while_the_broker_does_not_acknowledge_no_data_begins(
     world.sink.away = True
     async with world.relaying():
         await world.mailer.step()
+        assert await world.mailer.step() == 0, "it is not announced again at once"
     assert server.begun == 0
     assert await statuses(world) == ["requested"]
     world.sink.away = False
+    await world.pool.execute("update notice set next_try_at = null")
     await world.dispatch()
     assert server.begun == 1
     world.expect("notice.sending", "notice.sending", "notice.sent")

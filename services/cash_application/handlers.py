@@ -225,6 +225,7 @@ def _close_day(books: Books, event: Event, policies: Policies) -> None:
         return
     policy = policies.of(event)
     on = event.data.date
+    documents.do_waiting_again(books, event.company)
     returns.explain_waiting(books, event.company)
     waiting = {str(r.payment_id): r for r in books.receipts.values() if r.open_minor and r.business_date <= on}
     views = [replace(r.view, available_minor=r.open_minor) for r in waiting.values() if r.company == event.company]

@@ -186,6 +186,14 @@ def _do_waiting(books: Books, document_id: UUID) -> None:
             _cancel(books, books.documents[document_id], wait.on or books.cause.business_date)
 
 
+def do_waiting_again(books: Books, company: str) -> None:
+    """What waits for a document that is there is done: both may have been taken in at the same instant."""
+    met = [d for d in books.waits if d in books.documents and books.documents[d].company == company]
+    for document_id in sorted(met, key=str):
+        _do_waiting(books, document_id)
+        books.next_step()
+
+
 def _use_credit(books: Books, wait: DocumentWait) -> None:
     """Set the credit against the document's items, earliest due first, as far as both are open."""
     credit = next(iter(books.document_items.get(wait.other_id, ())), None)

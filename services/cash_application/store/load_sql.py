@@ -174,6 +174,11 @@ select w.* from document_wait w join unnest($1::text[], $2::uuid[]) as wanted(co
   using (company, document_id) order by w.kind desc, w.other_id
 """
 
+WAITS_MET = """
+select distinct w.company, w.document_id from document_wait w join document d using (company, document_id)
+where w.company = any($1::text[]) order by 1, 2 limit $2
+"""
+
 OPEN_DEBITS = """
 with found as (
   select company, debit_id from unnest($1::text[], $2::uuid[]) as wanted(company, debit_id)

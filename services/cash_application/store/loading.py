@@ -48,6 +48,7 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
     books = Books(exchange)
     books.tokens_of = needs.tokens_of
     found = Found(lock=set(needs.owners) | set(needs.named), payments=set(needs.payments) | set(needs.touched))
+    await _waits_met(db, needs)
     await _waits(db, books, needs)
     await _waiting_receipts(db, needs, found)
     await _by_keys(db, books, needs, found)
@@ -68,6 +69,14 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
 def _pairs(ids: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
     listed = list(ids)
     return [company for company, _ in listed], [thing for _, thing in listed]
+
+
+async def _waits_met(db: asyncpg.Connection, needs: Needs) -> None:
+    """At a day's close: documents that came at the same instant as what waits for them, and did not see it."""
+    if needs.days:
+        rows = await db.fetch(sql.WAITS_MET, [company for company, _ in needs.days], WAITING_MAX)
+        needs.documents.update((row["company"], row["document_id"]) for row in rows)
+        needs.cancelled.update((row["company"], row["document_id"]) for row in rows)
 
 
 async def _waits(db: asyncpg.Connection, books: Books, needs: Needs) -> None:

@@ -47,7 +47,8 @@ def lines(found: dict[str, Any]) -> list[tuple[str, object, object]]:
     table: list[tuple[str, object, object]] = []
     for name, each in found.get("statements", {}).items():
         if isinstance(each, dict):
-            table.append((f"SQL statements per batch of 1/10/100/500, {name}", [*each["per_batch"].values()], "constant"))
+            counts = [*each["per_batch"].values()]
+            table.append((f"SQL statements per batch of 1/10/100/500, {name}", counts, "constant"))
     if "simplest_handler" in found:
         part = found["simplest_handler"]
         alone, relayed, latency = part["worker"], part["worker_and_relay"], part["latency"]
@@ -56,6 +57,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, object, object]]:
             ("  processor time per event, worker / PostgreSQL, us", _cpu(alone), ""),
             ("  rows inserted/s", alone["rows_inserted_per_s"], ""),
             ("  share of a plain COPY of the same rows", alone["share_of_copy"], SHARE_OF_COPY_MIN),
+            ("  the same with rows encoded by the driver", alone["share_of_copy_from_records"], ""),
             ("  with the relay in the same process, events/s", relayed["per_s"], ""),
             (f"  event to effect p50 / p99 at {latency['load_events_per_s']}/s, ms", _latency(latency), ""),
         ]

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from sample.checksums import creditor_reference
-from tests.bench.rows import copy_rows_per_s, counters, difference
+from tests.bench.rows import copy_rows_per_s, counters, difference, named
 from tests.bench.simplest import BATCH
 from tests.bench.world import Bench, pool_of
 from tests.builders import event
@@ -35,10 +35,12 @@ def books() -> list[Any]:
 
 
 def payments() -> list[Any]:
-    return [
-        event(payment(f"p{n}", 10_000 + n, _reference(n), payer=f"Kunde Nummer {n % ACCOUNTS} GmbH", iban=_iban(n % ACCOUNTS)))
-        for n in range(PAYMENTS)
-    ]
+    return [event(_payment(n, n % ACCOUNTS)) for n in range(PAYMENTS)]
+
+
+def _payment(number: int, account: int) -> Any:
+    payer = f"Kunde Nummer {account} GmbH"
+    return payment(f"p{number}", 10_000 + number, _reference(number), payer=payer, iban=_iban(account))
 
 
 async def run(bench: Bench) -> dict[str, Any]:
@@ -66,7 +68,7 @@ async def run(bench: Bench) -> dict[str, Any]:
         "rows_inserted_per_s": round(rows * found["per_s"]),
         "copy_rows_per_s": round(copied),
         "share_of_copy": round(rows * found["per_s"] / copied, 3),
-        "tables": {name: dict(zip(("inserted", "updated", "deleted"), c, strict=True)) for name, c in wrote.items()},
+        "tables": named(wrote),
         "facts_before": documents,
     }
 

@@ -31,9 +31,7 @@ async def run(bench: Bench) -> dict[str, Any]:
             await bench.database("cash_application"), CashApplicationHandler(), cash.books(), paid[: offsets[-1]]
         ),
     }
-    return {
-        name: {"per_batch": counts, "constant": len(set(counts.values())) == 1} for name, counts in found.items()
-    }
+    return {name: {"per_batch": counts, "constant": len(set(counts.values())) == 1} for name, counts in found.items()}
 
 
 async def _counts(dsn: str, handler: Any, before: Sequence[Event], facts: Sequence[Event]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP relay|no-relay`: the consumer of a service, until SIGTERM."""
+"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP relay|no-relay`: a consumer that works until SIGTERM."""
 
 import asyncio
 import gc

@@ -235,5 +235,5 @@ def _how_much(request: ApprovalRequest, cumulative: int | None, limits: Limits) 
 
 
 def as_actor(name: str | None) -> str | None:
-    """Delegators stand in tokens without the prefix of actors; rows hold them with it, so that the constraint compares."""
+    """Delegators stand in tokens without the prefix of actors, in rows with it, so that the constraint compares."""
     return name if name is None or ":" in name else f"user:{name}"

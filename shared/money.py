@@ -27,7 +27,9 @@ def minor_digits(currency: str) -> int:
     try:
         exponent = iso4217.Currency(currency).exponent
     except ValueError:
-        raise MoneyError(f"currency {currency!r} is not in the ISO 4217 list; use a current three-letter code") from None
+        raise MoneyError(
+            f"currency {currency!r} is not in the ISO 4217 list; use a current three-letter code"
+        ) from None
     if exponent is None or currency in _WITHOUT_UNITS:
         raise MoneyError(f"currency {currency!r} has no minor unit and cannot be invoiced or paid")
     return exponent

@@ -1,4 +1,4 @@
-"""Settings that every service has, read from the environment (prefix RECOUP_). A service subclasses and adds its own."""
+"""Settings that every service has, read from the environment (prefix RECOUP_). A service adds its own."""
 
 from pathlib import Path
 from typing import Literal

@@ -50,7 +50,17 @@ async def perform(client: Client, book: "Book", day: dict[str, Any]) -> None:
     for resolution in day["resolutions"]:
         await _resolve(client, book, resolution)
     for activity in day["activities"]:
-        kept = ("account_id", "contact_id", "kind", "direction", "outcome_code", "text", "minutes", "next_step", "next_on")
+        kept = (
+            "account_id",
+            "contact_id",
+            "kind",
+            "direction",
+            "outcome_code",
+            "text",
+            "minutes",
+            "next_step",
+            "next_on",
+        )
         body = {name: activity[name] for name in kept if activity.get(name) not in (None, "")}
         body["items"] = _items(book, activity["source_document_ids"])
         await _act(client, book, activity["by"], "/activities", activity["ref"], body)
@@ -94,7 +104,9 @@ async def _decide_holds(client: Client, book: "Book", approvals: dict[str, Any],
         reason = refuse.get(hold["account_id"])
         verb = "approve" if reason is None else "refuse"
         body = {"body_sha256": hold["body_sha256"], "reason": reason or "Warned, cure days are over, nothing came."}
-        await _act(client, book, approvals["by"], f"/holds/{hold['hold_id']}/{verb}", f"{day} {hold['body_sha256']}", body)
+        await _act(
+            client, book, approvals["by"], f"/holds/{hold['hold_id']}/{verb}", f"{day} {hold['body_sha256']}", body
+        )
 
 
 async def _act(client: Client, book: "Book", by: str, path: str, ref: str, body: dict[str, Any]) -> Any:

@@ -54,7 +54,9 @@ class Client:
         url = f"{self.info.services[service]}{path}"
         answer = await self._patiently(method, url, headers=headers, **options)
         if answer.status_code >= 400:
-            raise StackError(f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}")
+            raise StackError(
+                f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}"
+            )
         return answer.json() if answer.content else None
 
     async def _patiently(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -65,7 +67,9 @@ class Client:
                 answer = await self.http.request(method, url, **options)
             except httpx.TransportError as problem:
                 if time.monotonic() - began > AWAY_TIMEOUT_S:
-                    raise StackError(f"{url} does not answer ({problem!r}); look into {self.info.logs_dir}.") from problem
+                    raise StackError(
+                        f"{url} does not answer ({problem!r}); look into {self.info.logs_dir}."
+                    ) from problem
             else:
                 if answer.status_code != 503 or time.monotonic() - began > AWAY_TIMEOUT_S:
                     return answer

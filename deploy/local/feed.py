@@ -9,10 +9,10 @@ import io
 import json
 import os
 import tempfile
-import time
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -67,7 +67,7 @@ async def run_feed(info: StackInfo) -> bool:
 
 async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
     """Configure the company and feed every day of the sample in `out`."""
-    began = time.monotonic()
+    began = monotonic()
     company = json.loads((out / "company.json").read_text(encoding="utf-8"))
     book = Book(company["company"])
     folders = sorted((out / "days").iterdir())
@@ -81,8 +81,8 @@ async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
         else:
             await feed_day(client, company, book, out, folder)
         if number % SAY_EVERY_DAYS == 0 or number == len(folders):
-            print(f"  {folder.name}: day {number} of {len(folders)}, {time.monotonic() - began:.0f} s", flush=True)
-    return book, Timing(time.monotonic() - began, client.waited_s)
+            print(f"  {folder.name}: day {number} of {len(folders)}, {monotonic() - began:.0f} s", flush=True)
+    return book, Timing(monotonic() - began, client.waited_s)
 
 
 async def configure(client: Client, company: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def _remember(book: Book, path: Path, content: bytes) -> None:
 
 async def _tick(client: Client, day: str, clock: str, zone: ZoneInfo) -> int:
     """Write a tick; 0 when the clock stands later already, since this part of the sample was fed before."""
-    at = datetime.combine(date.fromisoformat(day), datetime.strptime(clock, "%H:%M").time(), zone)
+    at = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock), zone)
     body = {"at": at.isoformat()}
     try:
         answer = await client.call("feeder", "POST", "ingest", "/v1/clock", key=f"tick {body['at']}", json=body)
@@ -168,6 +168,11 @@ async def _tick(client: Client, day: str, clock: str, zone: ZoneInfo) -> int:
 
 async def _close(client: Client, company: str, day: str) -> None:
     await client.call(
-        "feeder", "POST", "ingest", "/v1/days/close", key=f"close {company} {day}", json={"company": company, "date": day}
+        "feeder",
+        "POST",
+        "ingest",
+        "/v1/days/close",
+        key=f"close {company} {day}",
+        json={"company": company, "date": day},
     )
     await client.until_closed("reporting", company, day)

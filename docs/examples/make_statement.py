@@ -1,6 +1,6 @@
 """Writes a camt.053 of the banking day after the last one, with one payment of 1,190.00 EUR for the example invoice.
 
-    python3 docs/examples/make_statement.py http://127.0.0.1:8601 "$KEY" > my-statement.xml
+python3 docs/examples/make_statement.py http://127.0.0.1:8601 "$KEY" > my-statement.xml
 """
 
 import json

@@ -187,7 +187,7 @@ class NotificationsHandler:
         if (event.company, row.notice_id) in state.retried:
             raise Rejected(
                 "notice_already_retried",
-                "a retry of this notice waits, was sent or is unknown; look at that one, and ask for it if it is unknown",
+                "a retry of this notice waits, was sent or is unknown; look at that one instead",
             )
         new_id = derive("notice", "retry", event.envelope.id)
         now = self._now(moment, event.envelope.time)

@@ -16,7 +16,7 @@ class MemoryLog:
         self.records: dict[Partition, list[Record]] = {
             Partition(topic, number): [] for topic in topics for number in range(partitions)
         }
-        self.members: dict[str, list["MemorySource"]] = defaultdict(list)
+        self.members: dict[str, list[MemorySource]] = defaultdict(list)
         self.arrived = asyncio.Event()
 
     def append(self, outgoing: Outgoing) -> Record:

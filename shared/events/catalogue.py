@@ -69,7 +69,12 @@ def _entries() -> Iterator[tuple[str, Entry]]:
     )
     for module, topic, publisher, key in groups:
         for model in vars(module).values():
-            if isinstance(model, type) and issubclass(model, Fact) and model.TYPE and model.__module__ == module.__name__:
+            if (
+                isinstance(model, type)
+                and issubclass(model, Fact)
+                and model.TYPE
+                and model.__module__ == module.__name__
+            ):
                 yield model.TYPE, Entry(model, topic, publisher, "payment" if model.TYPE in BANK_LINES else key)
 
 

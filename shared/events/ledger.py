@@ -270,4 +270,3 @@ class ChargePosted(Fact):
     rate: str = ""
     from_on: date | None = None
     to_on: date | None = None
-

@@ -47,7 +47,9 @@ class ControlCache:
         )
 
     async def _reload(self, db: asyncpg.Connection, version: int | None) -> None:
-        companies = {row["company"]: CompanyConfigured.model_validate(row["body"]) for row in await db.fetch(sql.COMPANIES)}
+        companies = {
+            row["company"]: CompanyConfigured.model_validate(row["body"]) for row in await db.fetch(sql.COMPANIES)
+        }
         policies = tuple(Policy(**row) for row in await db.fetch(sql.POLICIES))
         rates: dict[tuple[str, str], list[tuple[date, str]]] = defaultdict(list)
         for row in await db.fetch(sql.RATES):

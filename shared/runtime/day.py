@@ -57,7 +57,9 @@ def envelope_body(envelope: Envelope) -> dict[str, Any]:
     }
 
 
-def envelope_of(service: str, event_id: UUID, event_type: str, company: str, subject: str, body: dict[str, Any]) -> Envelope:
+def envelope_of(
+    service: str, event_id: UUID, event_type: str, company: str, subject: str, body: dict[str, Any]
+) -> Envelope:
     known_at = datetime.fromisoformat(body["known_at"])
     return Envelope(
         id=event_id,

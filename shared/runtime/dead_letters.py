@@ -11,8 +11,8 @@ import asyncpg
 
 from shared.bus.port import Partition, Record
 from shared.errors import Poison
-from shared.failure_text import failure_text
 from shared.events.catalogue import PAYMENTS
+from shared.failure_text import failure_text
 from shared.runtime import statements as sql
 from shared.runtime.outbox import pack, unpack
 

@@ -69,7 +69,7 @@ class Moment:
         return max(today, closed + timedelta(days=1)) if closed else today
 
     def policy(self, company: str, name: str, on: date) -> Policy | None:
-        """The policy in effect on a business date: the latest `effective_on` not after it, of equal ones the last activated."""
+        """The policy in effect on a date: the latest `effective_on` not after it, of equal ones the last activated."""
         return next(iter(self.policies_until(company, name, on)), None)
 
     def policies_until(self, company: str, name: str, on: date) -> list[Policy]:

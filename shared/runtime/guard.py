@@ -30,7 +30,7 @@ class InstanceGuard:
         if not await connection.fetchval(TRY_INSTANCE, INSTANCE_LOCK, number):
             await connection.close()
             raise Stop(
-                f"another process already runs as {self._instance}; stop it, or start this one with another RECOUP_INSTANCE"
+                f"another process already runs as {self._instance}; stop it, or give this one another RECOUP_INSTANCE"
             )
         self._connection = connection
 

@@ -163,7 +163,9 @@ async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler) -> bo
 async def _own_marker(db: asyncpg.Connection, handler: Handler, row: asyncpg.Record) -> Marker:
     if row["type"] == ClockTicked.TYPE:
         tick = merged_tick(row["bodies"])
-        return tick.model_copy(update={"companies": _with_own_parked(tick.companies, await db.fetch(sql.PARKED_BY_COMPANY))})
+        return tick.model_copy(
+            update={"companies": _with_own_parked(tick.companies, await db.fetch(sql.PARKED_BY_COMPANY))}
+        )
     body = DayClosed.model_validate(next(iter(row["bodies"].values())))
     work = DayWork(
         company=body.company,
@@ -204,7 +206,7 @@ async def write_markers(
     known_at: datetime,
     business_date: date,
 ) -> None:
-    """Write `marker` into every partition of `topics`. The caller holds the exclusive outbox lock (`LOCK_EXCLUSIVE`)."""
+    """Write `marker` into every partition of `topics`. The caller holds the outbox lock exclusively."""
     value = encode(marker)
     company = getattr(marker, "company", ALL_COMPANIES)
     rows = [

@@ -49,7 +49,9 @@ def rows_of(source: str, emissions: Sequence[Emission], at: datetime | None = No
         ordinals[slot] += 1
         rows.append(_row(source, emission, event_id, at or cause.known_at))
         if len(rows[-1].value) > ROW_BYTES_MAX:
-            raise Poison(f"{data.TYPE} caused by {cause.type} {cause.id} has {len(rows[-1].value)} bytes, over the bound")
+            raise Poison(
+                f"{data.TYPE} caused by {cause.type} {cause.id} has {len(rows[-1].value)} bytes, over the bound"
+            )
     return rows
 
 
@@ -84,7 +86,9 @@ def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> Outbo
     return OutboxRow(topic, partition, key, stream, envelope, encode(data))
 
 
-async def publish(db: asyncpg.Connection, source: str, emissions: Sequence[Emission], at: datetime | None = None) -> None:
+async def publish(
+    db: asyncpg.Connection, source: str, emissions: Sequence[Emission], at: datetime | None = None
+) -> None:
     """Write emissions into the outbox inside the transaction of `db`: two statements, whatever their number.
 
     The caller holds the shared advisory lock (`LOCK_SHARED`) since before its first write.

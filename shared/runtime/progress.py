@@ -60,7 +60,9 @@ async def progress(request: Request, principal: Annotated[Principal, Depends(req
 
 
 @router.get("/parked")
-async def parked_keys(request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]) -> list[ParkedKey]:
+async def parked_keys(
+    request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]
+) -> list[ParkedKey]:
     """Keys whose events could not be digested, oldest first, at most 1,000."""
     async with _runtime(request).pool.acquire() as db:
         rows = await db.fetch(sql.PARKED_OF, sorted(principal.companies), PARKED_SHOWN_MAX)

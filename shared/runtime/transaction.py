@@ -85,9 +85,7 @@ class Unit:
         return len(UPSTREAM[self.service]) * PARTITIONS
 
 
-async def apply(
-    db: asyncpg.Connection, unit: Unit, events: Sequence[Event], moment: Moment | None = None
-) -> Effects:
+async def apply(db: asyncpg.Connection, unit: Unit, events: Sequence[Event], moment: Moment | None = None) -> Effects:
     """Decide `events` and write everything that follows, inside the open transaction of `db`.
 
     The caller holds the shared outbox lock. Raises what the handler raises; the caller rolls back.
@@ -102,9 +100,7 @@ async def apply(
     return effects
 
 
-async def apply_alone(
-    pool: asyncpg.Pool, unit: Unit, events: Sequence[Event], moment: Moment | None = None
-) -> Effects:
+async def apply_alone(pool: asyncpg.Pool, unit: Unit, events: Sequence[Event], moment: Moment | None = None) -> Effects:
     """`apply` in a transaction of its own."""
     async with pool.acquire() as db, db.transaction():
         await db.execute(sql.LOCK_SHARED)
@@ -165,9 +161,7 @@ async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], pois
         effects = await apply(db, unit, facts, moment)
         outcome.facts, outcome.emitted = len(facts), len(effects.emissions)
     marks = [batch[i].event for i in kept if batch[i].event is not None and is_marker(batch[i].event.type)]
-    await markers.count(
-        db, unit.service, unit.handler, unit.markers_expected, [m for m in marks if _counts(unit, m)]
-    )
+    await markers.count(db, unit.service, unit.handler, unit.markers_expected, [m for m in marks if _counts(unit, m)])
     if stored:
         unit.control.forget()
     return outcome
@@ -191,7 +185,9 @@ def _refuse_fatal(batch: Sequence[Taken], poisoned: dict[int, Fault]) -> None:
 
 def _cut_unconfigured(batch: Sequence[Taken], known: set[str]) -> tuple[list[int], dict[Partition, int]]:
     """Indexes that can be taken now, and per cut partition the offset at which it waits."""
-    known = known | {t.event.company for t in batch if t.event is not None and isinstance(t.event.data, CompanyConfigured)}
+    known = known | {
+        t.event.company for t in batch if t.event is not None and isinstance(t.event.data, CompanyConfigured)
+    }
     kept: list[int] = []
     waiting: dict[Partition, int] = {}
     for index, taken in enumerate(batch):
@@ -199,7 +195,12 @@ def _cut_unconfigured(batch: Sequence[Taken], known: set[str]) -> tuple[list[int
         if partition in waiting:
             continue
         event = taken.event
-        if event is not None and partition.topic != CONTROL and not is_marker(event.type) and event.company not in known:
+        if (
+            event is not None
+            and partition.topic != CONTROL
+            and not is_marker(event.type)
+            and event.company not in known
+        ):
             waiting[partition] = taken.record.offset
             continue
         kept.append(index)
@@ -320,4 +321,3 @@ async def _single(pool: asyncpg.Pool, unit: Unit, taken: Taken, fault: Fault | N
         raise
     except Exception as problem:  # parked with its error; nothing is swallowed
         return await take(pool, unit, [taken], {0: Fault.of(problem)})
-

@@ -91,7 +91,7 @@ class Cluster:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
-            while not await condition():
+            while not await condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     async def until_total(self, wanted: int, timeout_s: float = 60) -> None:

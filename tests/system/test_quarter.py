@@ -176,9 +176,7 @@ def test_workers_killed_in_the_middle_end_in_the_same_state_at_each_days_close(
         assert len(unknown) <= DAYS
 
 
-def feed_with_kills(
-    stack: LocalStack, info: StackInfo, quarter: Path, kill: Callable[[int], str]
-) -> list[str]:
+def feed_with_kills(stack: LocalStack, info: StackInfo, quarter: Path, kill: Callable[[int], str]) -> list[str]:
     """Feed on a thread of its own while this, the main thread, kills and starts again: children belong to it."""
     wanted: list[int] = []
     result: dict[str, Any] = {}

@@ -40,7 +40,9 @@ def test_no_service_imports_another() -> None:
 
 
 def test_shared_imports_no_service() -> None:
-    assert [o for source in sources("shared") for o in offences(source, ("services", "deploy", "audit", "sample"))] == []
+    assert [
+        o for source in sources("shared") for o in offences(source, ("services", "deploy", "audit", "sample"))
+    ] == []
 
 
 def test_audit_imports_neither_services_nor_shared() -> None:
@@ -56,7 +58,9 @@ def test_domain_code_is_pure() -> None:
     for source in sources("services"):
         if "domain" in source.path.parts:
             found += offences(source, IMPURE)
-            found += [f"{source.name}: async code" for line in source.lines if line.lstrip().startswith(("async ", "await "))]
+            found += [
+                f"{source.name}: async code" for line in source.lines if line.lstrip().startswith(("async ", "await "))
+            ]
     assert found == []
 
 

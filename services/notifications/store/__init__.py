@@ -2,7 +2,14 @@
 
 from services.notifications.store.effects import add_effects, claim_effects, save_effects
 from services.notifications.store.facts import save_facts
-from services.notifications.store.load import Loaded, load_effects, load_known, load_notices, load_retried, lock_accounts
+from services.notifications.store.load import (
+    Loaded,
+    load_effects,
+    load_known,
+    load_notices,
+    load_retried,
+    lock_accounts,
+)
 from services.notifications.store.notices import (
     add_gate_records,
     add_notices,

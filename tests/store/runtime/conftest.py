@@ -79,7 +79,9 @@ class World:
         )
         self.put(event(fact), CONTROL)
 
-    def mark(self, topics: list[str] | None = None, *, closed: date | None = None, skip: tuple[str, int] | None = None) -> int:
+    def mark(
+        self, topics: list[str] | None = None, *, closed: date | None = None, skip: tuple[str, int] | None = None
+    ) -> int:
         """A tick, or the close of a day, in every partition of ingest's topics."""
         self.numbers += 1
         at = datetime(2026, 1, 5, 17, 0, self.numbers, tzinfo=UTC)

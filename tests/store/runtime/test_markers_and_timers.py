@@ -185,7 +185,8 @@ async def test_the_relay_deletes_what_was_sent_and_keeps_a_row_that_commits_late
     source = await world.member(runtime)
     world.configure()
     await world.settle(runtime, source)
-    insert = "insert into outbox (topic, key, headers, value, event_id) values ('ar.ledger', 'k', '[]', 'v', gen_random_uuid())"
+    columns = "topic, key, headers, value, event_id"
+    insert = f"insert into outbox ({columns}) values ('ar.ledger', 'k', '[]', 'v', gen_random_uuid())"
     async with world.pool.acquire() as late, world.pool.acquire() as early:
         transaction = late.transaction()
         await transaction.start()

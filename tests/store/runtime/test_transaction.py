@@ -157,7 +157,8 @@ async def test_poison_parks_its_key_and_what_follows_while_other_keys_go_on(worl
 async def _rename_letters(world: World) -> None:
     async with world.pool.acquire() as db:
         await db.execute(
-            "update dead_letter set value = convert_to(replace(convert_from(value, 'utf8'), 'unnamed failure', 'x'), 'utf8')"
+            "update dead_letter set value = "
+            "convert_to(replace(convert_from(value, 'utf8'), 'unnamed failure', 'x'), 'utf8')"
         )
 
 

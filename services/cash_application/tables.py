@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.cash_application.domain.journal import FUNDINGS
-from services.cash_application.journal_guard import guard_journal
 from shared.approval import approval_table
 from shared.runtime.tables import add_runtime_tables
 
@@ -488,5 +487,4 @@ day_total_reach = sa.Table(
     sa.Column("line_id", sa.BigInteger, nullable=False),
 )
 
-guard_journal(metadata)
 add_runtime_tables(metadata)

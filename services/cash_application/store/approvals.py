@@ -28,7 +28,8 @@ LOAD = """
 select a.* from approval a join unnest($1::text[], $2::text[]) as wanted(company, subject_id)
   using (company, subject_id)
 union
-select h.* from approval a join unnest($1::text[], $2::text[]) as wanted(company, subject_id) using (company, subject_id)
+select h.* from approval a join unnest($1::text[], $2::text[]) as wanted(company, subject_id)
+  using (company, subject_id)
 join approval h on h.company = a.company and h.customer_id = a.customer_id and h.reason_code = a.reason_code
   and h.outcome = 'approved' and h.decided_at >= $3::timestamptz
 """

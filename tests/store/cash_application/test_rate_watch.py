@@ -34,7 +34,9 @@ async def test_what_was_parked_for_want_of_a_rate_is_run_when_one_comes(desk: De
     await desk.rows("insert into parked_key (key, company, error) values ('acme/x', 'acme', 'no rate in its text')")
     running = runtime(desk)
     seen = await look_once(running, -1)
-    assert len(await desk.rows("select * from parked_key where code = 'rate_missing'")) == 1, "no rate came, so it stays parked"
+    assert len(await desk.rows("select * from parked_key where code = 'rate_missing'")) == 1, (
+        "no rate came, so it stays parked"
+    )
     rate = RatePublished(company=ACME, pair="EUR/GBP", rate="0.85", on=date(2026, 1, 2))
     async with desk.pool.acquire() as db, db.transaction():
         await save_control(db, [event(rate)])

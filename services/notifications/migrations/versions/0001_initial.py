@@ -1,18 +1,13 @@
-"""The first schema: copies, notices, gate records, effects and the runtime's tables."""
+"""The first schema of notifications: copies, notices, gate records, effects. Its statements stand beside it."""
+
+from pathlib import Path
 
 from alembic import op
 
-from services.notifications.tables import metadata
-
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
-
-
-def downgrade() -> None:
-    metadata.drop_all(op.get_bind())
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
+        op.execute(statement.strip().removesuffix(";").replace(":", "\\:"))

@@ -1,23 +1,13 @@
-"""The first schema: projections, day snapshots, the BI views and the runtime's tables."""
+"""The first schema of reporting: projections, day snapshots, BI views. Its statements stand beside it."""
+
+from pathlib import Path
 
 from alembic import op
 
-from services.reporting.bi_views import DROP_VIEWS, VIEWS, grants
-from services.reporting.tables import metadata
-
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
-    for statement in (*VIEWS, *grants()):
-        op.execute(statement)
-
-
-def downgrade() -> None:
-    for statement in DROP_VIEWS:
-        op.execute(statement)
-    metadata.drop_all(op.get_bind())
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
+        op.execute(statement.strip().removesuffix(";").replace(":", "\\:"))

@@ -228,7 +228,8 @@ def _close_day(books: Books, event: Event, policies: Policies) -> None:
     documents.do_waiting_again(books, event.company)
     returns.explain_waiting(books, event.company)
     waiting = {str(r.payment_id): r for r in books.receipts.values() if r.open_minor and r.business_date <= on}
-    views = [replace(r.view, available_minor=r.open_minor) for r in waiting.values() if r.company == event.company]
+    own = [r for r in waiting.values() if r.company == event.company]
+    views = [replace(r.view, available_minor=r.open_minor, came_on=r.business_date) for r in own]
     for view in closing_order(views):
         decision = match(view, gather(books, view), policy, closing=True, on=on)
         book_again(books, waiting[view.payment_id], decision, policy)

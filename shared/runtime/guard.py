@@ -23,8 +23,10 @@ class InstanceGuard:
         self._wanted = False
 
     async def hold(self) -> None:
-        """Take the lock. Raises Stop when another process has it."""
+        """Take the lock, once: holding it already is enough. Raises Stop when another process has it."""
         self._wanted = True
+        if self._connection is not None and not self._connection.is_closed():
+            return
         connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
         number = crc32(self._instance.encode()) - 2**31
         if not await connection.fetchval(TRY_INSTANCE, INSTANCE_LOCK, number):

@@ -94,6 +94,7 @@ async def test_a_second_process_with_the_same_instance_is_turned_away(make_datab
     await first.hold()
     with pytest.raises(Stop, match="RECOUP_INSTANCE"):
         await second.hold()
+    await first.hold()
     await first.release()
     await second.hold()
     await second.release()

@@ -36,6 +36,7 @@ REASONS = {
     "CITATION_AMBIGUOUS": "The citation fits several documents",
     "CITATION_WITHOUT_WITNESS": "A document number alone is not enough",
     "AMOUNT_NOT_UNIQUE": "The amount fits several items",
+    "AMOUNT_LATE": "The amount fits, but only on a later day",
     "CHANCE_TOO_HIGH": "The amount could fit by chance",
     "NO_EVIDENCE": "Nothing tells whose money it is",
     "NO_MATCH": "Nothing open fits",

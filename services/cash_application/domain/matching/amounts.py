@@ -66,7 +66,11 @@ def _reduced(case: Case, item: ItemView) -> Settlement:
 
 
 def exact_amount(case: Case) -> Verdict:
-    """Exact amount of one item of a known payer, nothing cited, unique, λ within the policy."""
+    """Exact amount of one item of a known payer, nothing cited, unique, λ within the policy, on the payment's own day.
+
+    On a later day what is open says nothing of what the payer meant: an amount that fitted two items then may fit one
+    now, because the other was settled since.
+    """
     if not case.payer.known:
         return Verdict("exact_amount", skipped=True)
     if set(case.payer.known) & case.payer.parked:
@@ -86,6 +90,8 @@ def exact_amount(case: Case) -> Verdict:
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=others, **figures)
     if searched.chance > case.policy.lambda_max:
         return Verdict("exact_amount", Reason.CHANCE_TOO_HIGH, proposals=searched.hits, **figures)
+    if case.payment.came_on is not None and case.payment.came_on < case.on:
+        return Verdict("exact_amount", Reason.AMOUNT_LATE, proposals=searched.hits, **figures)
     return Verdict("exact_amount", None, searched.hits[0], "payer", final=True, **figures)
 
 

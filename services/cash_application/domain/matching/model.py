@@ -51,6 +51,7 @@ class Reason(StrEnum):
     DESIGNATION_INCONSISTENT = "DESIGNATION_INCONSISTENT"
     SHORT_UNALLOCATED = "SHORT_UNALLOCATED"
     AMOUNT_NOT_UNIQUE = "AMOUNT_NOT_UNIQUE"
+    AMOUNT_LATE = "AMOUNT_LATE"
     CHANCE_TOO_HIGH = "CHANCE_TOO_HIGH"
 
 
@@ -68,7 +69,8 @@ class RemittanceLine:
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
-    """A receipt as the matcher sees it. `available_minor` is what is still unapplied (None: the whole amount)."""
+    """A receipt as the matcher sees it. `available_minor` is what is still unapplied (None: the whole amount);
+    `came_on` the business day on which it came, None while that day is open."""
 
     payment_id: str
     company: str
@@ -84,6 +86,7 @@ class PaymentView:
     creditor_reference: str | None = None
     charges_minor: int = 0
     available_minor: int | None = None
+    came_on: date | None = None
 
     @property
     def open_minor(self) -> int:

@@ -330,3 +330,22 @@ def test_a_payment_short_of_several_references_in_structured_blocks_is_not_poste
     decision = decide(payment, *items)
     assert decision.outcome is Outcome.SUGGESTED
     assert decision.applications == ()
+
+
+def test_an_amount_that_was_ambiguous_does_not_become_unique_when_its_twin_is_settled_later() -> None:
+    one, two, three = parts("INV-1001", "2424.42", "2424.42", "2424.41")
+    payment = known("2424.42", came_on=TODAY)
+    first = match(payment, Candidates((one, two, three), (ACME,)), Policy(), closing=True, on=TODAY)
+    assert first.outcome is Outcome.SUGGESTED
+    settled = replace(one, remaining_minor=2001)
+    later = match(
+        payment, Candidates((settled, two, three), (ACME,)), Policy(), closing=True, on=TODAY + timedelta(days=40)
+    )
+    assert later.outcome is Outcome.SUGGESTED
+    assert later.reason is Reason.AMOUNT_LATE
+
+
+def test_an_amount_posts_at_the_close_of_its_own_day() -> None:
+    payment = known("2424.43", came_on=TODAY)
+    decision = match(payment, Candidates((item("INV-1001", "2424.43"),), (ACME,)), Policy(), closing=True, on=TODAY)
+    assert decision.rule == "exact_amount"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
 
-from services.cash_application.domain.matching.case import Case, earlier_twin
+from services.cash_application.domain.matching.case import Case, earlier_twin, twin_that_waits
 from services.cash_application.domain.matching.combinations import chance, count_in_window, search, window
 from services.cash_application.domain.matching.instalments import alike
 from services.cash_application.domain.matching.model import DEBIT, ItemView, Reason
@@ -90,6 +90,8 @@ def exact_amount(case: Case) -> Verdict:
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=others, **figures)
     if searched.chance > case.policy.lambda_max:
         return Verdict("exact_amount", Reason.CHANCE_TOO_HIGH, proposals=searched.hits, **figures)
+    if twin_that_waits(case):
+        return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=searched.hits, **figures)
     if case.payment.came_on is not None and case.payment.came_on < case.on:
         return Verdict("exact_amount", Reason.AMOUNT_LATE, proposals=searched.hits, **figures)
     return Verdict("exact_amount", None, searched.hits[0], "payer", final=True, **figures)

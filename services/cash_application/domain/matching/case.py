@@ -3,6 +3,7 @@
 Invariant: a case depends on its inputs as sets; the order in which candidates were loaded never shows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -87,6 +88,17 @@ def build_case(payment: PaymentView, candidates: Candidates, policy: Policy, clo
 
 def earlier_twin(case: Case, documents: tuple[str, ...]) -> ReceiptView | None:
     """A receipt of the same payer and amount a few days before, for the same documents where both name some."""
+    return next((r for r in _twins(case) if not (documents and r.documents) or set(documents) & set(r.documents)), None)
+
+
+def twin_that_waits(case: Case) -> ReceiptView | None:
+    """An earlier receipt of the same payer and amount that has paid nothing yet: it may be the one that was meant."""
+    own = (case.payment.valued_on, case.payment.payment_id)
+    return next((r for r in _twins(case) if not r.documents and (r.valued_on, r.payment_id) < own), None)
+
+
+def _twins(case: Case) -> Iterator[ReceiptView]:
+    """Receipts of the same payer and amount within the days of a duplicate, oldest first."""
     payment = case.payment
     bank_account, name = account_number(payment.payer_account), name_key(payment.payer_name)
     for receipt in sorted(case.candidates.receipts, key=lambda r: (r.valued_on, r.payment_id)):
@@ -94,8 +106,6 @@ def earlier_twin(case: Case, documents: tuple[str, ...]) -> ReceiptView | None:
         same_money = (receipt.currency, receipt.amount_minor) == (payment.currency, payment.amount_minor)
         same_account = bool(bank_account) and account_number(receipt.payer_account) == bank_account
         same_name = bool(name) and name_key(receipt.payer_name) == name
-        differs = documents and receipt.documents and not set(documents) & set(receipt.documents)
-        if receipt.payment_id != payment.payment_id and same_money and (same_account or same_name) and not differs:
+        if receipt.payment_id != payment.payment_id and same_money and (same_account or same_name):
             if days <= case.policy.duplicate_days:
-                return receipt
-    return None
+                yield receipt

@@ -18,6 +18,7 @@ from services.cash_application.domain.matching.model import (
     LeftTo,
     Outcome,
     Reason,
+    ReceiptView,
     RemittanceLine,
 )
 from services.cash_application.domain.matching.policy import Policy
@@ -349,3 +350,11 @@ def test_an_amount_posts_at_the_close_of_its_own_day() -> None:
     payment = known("2424.43", came_on=TODAY)
     decision = match(payment, Candidates((item("INV-1001", "2424.43"),), (ACME,)), Policy(), closing=True, on=TODAY)
     assert decision.rule == "exact_amount"
+
+
+def test_an_amount_does_not_post_while_an_equal_earlier_payment_of_the_same_payer_waits() -> None:
+    payment = known("2424.43", came_on=TODAY)
+    waiting = ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=2), ACME_BANK, None)
+    candidates = Candidates((item("INV-1001", "2424.43"),), (ACME,), (waiting,))
+    decision = match(payment, candidates, Policy(), closing=True, on=TODAY)
+    assert (decision.outcome, decision.reason) == (Outcome.SUGGESTED, Reason.AMOUNT_NOT_UNIQUE)

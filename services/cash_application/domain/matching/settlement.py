@@ -180,19 +180,16 @@ def _beyond(case: Case, items: Sequence[ItemView]) -> Settlement:
 
 
 def _small_difference(case: Case, items: Sequence[ItemView], short: int) -> Settlement | None:
-    """What is missing, with or without all earned discounts, is within tolerance: posts at the day's close only."""
+    """What is missing is within tolerance: posts at the day's close only.
+
+    Not on top of a discount: two concessions that happen to add up to what is missing explain nothing.
+    """
     tolerance = case.policy.tolerance_for(case.payment.currency)
-    total = case.available_minor + short
-    earned = {i.item_id: d for i in items if (d := case.earned_discount_minor(i))}
-    for discounts in ({}, earned) if earned else ({},):
-        missing = short - sum(discounts.values())
-        if tolerance.covers(missing, total):
-            booked = _on_largest(
-                "small_difference", _with_discounts(items, discounts), "small_difference_minor", missing
-            )
-            waits = "small_difference" in case.policy.closing_only and not case.closing
-            return replace(booked, reason=Reason.WAITS_FOR_CLOSE) if booked and waits else booked
-    return None
+    if not tolerance.covers(short, case.available_minor + short):
+        return None
+    booked = _on_largest("small_difference", _with_discounts(items, {}), "small_difference_minor", short)
+    waits = "small_difference" in case.policy.closing_only and not case.closing
+    return replace(booked, reason=Reason.WAITS_FOR_CLOSE) if booked and waits else booked
 
 
 def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:

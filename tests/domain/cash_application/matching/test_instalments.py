@@ -358,3 +358,13 @@ def test_an_amount_does_not_post_while_an_equal_earlier_payment_of_the_same_paye
     candidates = Candidates((item("INV-1001", "2424.43"),), (ACME,), (waiting,))
     decision = match(payment, candidates, Policy(), closing=True, on=TODAY)
     assert (decision.outcome, decision.reason) == (Outcome.SUGGESTED, Reason.AMOUNT_NOT_UNIQUE)
+
+
+def test_a_small_difference_is_not_granted_on_top_of_a_discount() -> None:
+    invoice = item("INV-1001", "2400.00", discounts=(Discount(TODAY + timedelta(days=3), cents("48.00")),))
+    payment = known("2351.76", "INV-1001", came_on=TODAY)
+    decision = match(payment, Candidates((invoice,), (ACME,)), Policy(), closing=True, on=TODAY)
+    assert decision.rule == "document_number/partial"
+    assert [(a.cash_minor, a.discount_minor, a.small_difference_minor) for a in decision.applications] == [
+        (cents("2351.76"), 0, 0)
+    ]

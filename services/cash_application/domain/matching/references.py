@@ -27,6 +27,7 @@ from services.cash_application.domain.matching.scan import Chain, Scan, label_be
 WEAK_MIN = 5
 REFERENCE_MAX = 25
 _RF_START = re.compile(r"(?<![A-Z0-9])RF\d{2}")
+_RF_WHOLE = re.compile(r"RF\d{2}[A-Z0-9]*(?: [A-Z0-9]{1,4}(?![A-Z0-9]))*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,16 @@ def fields_of(payment: PaymentView) -> list[tuple[str, str]]:
 def references_in(read: Scan) -> list[tuple[str, int, int]]:
     """Every (reference, start, end) that begins at an `RF`, ends with a run and has valid check digits.
 
-    An `RF` that is followed by nothing valid is returned with an empty reference.
+    An `RF` that is followed by nothing valid is returned with an empty reference, over all that it is made of: digits
+    of a reference that was mistyped are no document number.
     """
     if "RF" not in read.text:
         return []
     found = []
     for begin in _RF_START.finditer(read.text):
         valid = list(_references_from(read, begin.start()))
-        found += valid or [("", begin.start(), begin.end())]
+        whole = _RF_WHOLE.match(read.text, begin.start())
+        found += valid or [("", begin.start(), whole.end() if whole else begin.end())]
     return found
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from services.cash_application.domain.matching.keys import account_keys, lookup_keys, tokens
-from services.cash_application.domain.matching.model import Candidates, RemittanceLine
+from services.cash_application.domain.matching.model import Candidates, Outcome, RemittanceLine
 from services.cash_application.domain.matching.references import find
-from tests.domain.cash_application.matching.builders import ACME, OWN, item, pay
+from tests.domain.cash_application.matching.builders import ACME, ACME_BANK, OWN, decide, item, pay
 
 CITED = [
     ("1234", "1234", "full"),
@@ -150,3 +150,9 @@ def test_structured_lines_are_looked_up_too():
 def test_the_keys_of_a_payment_are_bounded_whatever_it_says():
     text = " ".join(str(number) for number in range(10_000, 14_000))
     assert len(tokens(pay("1.00", text))) == 200
+
+
+def test_digits_of_a_mistyped_reference_are_no_document_number() -> None:
+    invoice = item("HDR-2026-000304", "600.00", payment_reference="RF26HDR26000304")
+    decision = decide(pay("600.00", "RF62HDR26000304", payer_account=ACME_BANK), invoice)
+    assert decision.outcome is not Outcome.POSTED

@@ -181,7 +181,7 @@ async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) ->
             )
         )
         ending.append(server.serve())
-    if settings.has("relay") and READS is not None:
+    if settings.has("relay"):
         runtime.sink = KafkaSink(settings.kafka_bootstrap, f"{service.name}-{settings.instance}")
         ending.append(loops.run_relay(runtime, runtime.sink))
     failures: list[BaseException] = []

@@ -49,10 +49,23 @@ def sources(*folders: str) -> tuple[Source, ...]:
 
 def imports(tree: ast.Module) -> list[tuple[str, int]]:
     """Every imported module with its line; imports for type checkers only do not couple and are left out."""
+    typed = {id(node) for block in ast.walk(tree) if _for_type_checkers(block) for node in ast.walk(block)}
     found = []
     for node in ast.walk(tree):
+        if id(node) in typed:
+            continue
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
     return found
+
+
+def _for_type_checkers(node: ast.AST) -> bool:
+    """`if TYPE_CHECKING:` without an else; what an else imports is imported at run time."""
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+        and not node.orelse
+    )

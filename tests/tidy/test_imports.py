@@ -10,6 +10,16 @@ IMPURE = (
     "time", "os", "subprocess", "threading", "aiosmtplib", "alembic", "shared.db", "shared.bus", "shared.logs",
     "shared.clock", "shared.http", "shared.auth", "shared.settings", "shared.metrics", "shared.blob",
 )  # fmt: skip
+PURE_SHARED = {
+    "shared.money": "amounts and currencies",
+    "shared.ids": "derived identities",
+    "shared.events": "the contract",
+    "shared.errors": "Rejected: a rule says no",
+    "shared.approval": "the pure rule of two persons",
+    "shared.calendars": "business days are tables and arithmetic, no clock; the door, the dunning and the gate must "
+    "agree on them, else one waits for bank data of a day on which the other says the bank was closed",
+}
+"""What domain code may import of `shared`, and why it is pure."""
 FORBIDDEN_BY_FILE = {
     "handlers.py": ("asyncpg", "aiokafka", "fastapi", "httpx", "sqlalchemy"),
     "store.py": ("aiokafka", "fastapi", "httpx", "shared.bus", "sqlalchemy"),
@@ -62,6 +72,24 @@ def test_domain_code_is_pure() -> None:
                 f"{source.name}: async code" for line in source.lines if line.lstrip().startswith(("async ", "await "))
             ]
     assert found == []
+
+
+def test_domain_code_takes_only_what_is_pure_from_shared() -> None:
+    found = [
+        f"{source.name}:{line} imports {module}"
+        for source in sources("services")
+        if "domain" in source.path.parts
+        for module, line in imports(source.tree)
+        if starts(module, "shared") and not any(starts(module, pure) for pure in PURE_SHARED)
+    ]
+    assert found == []
+
+
+def test_what_domain_code_takes_from_shared_is_pure_itself() -> None:
+    modules = {name.replace(".", "/") for name in PURE_SHARED}
+    pure = [s for s in sources("shared") if any(s.name.startswith((f"{m}.py", f"{m}/")) for m in modules)]
+    assert len(pure) >= len(PURE_SHARED)
+    assert [o for source in pure for o in offences(source, IMPURE)] == []
 
 
 @pytest.mark.parametrize("file", sorted(FORBIDDEN_BY_FILE))

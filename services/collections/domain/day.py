@@ -7,9 +7,9 @@ from datetime import date, datetime
 
 from services.collections.domain import dunning, escalation, holds, promises, worklist
 from services.collections.domain.activities import by_rule, done_by_rule, end_settled
-from services.collections.domain.calendar import next_business_day
 from services.collections.domain.case import Case
 from services.collections.domain.rules import Rules
+from shared.calendars import next_business_day
 from shared.events.collections import NoticeRequested
 from shared.events.facts import Fact
 

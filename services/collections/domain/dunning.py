@@ -9,19 +9,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from services.collections.domain.calendar import (
-    add_business_days,
-    business_days_between,
-    instant,
-    next_business_day,
-    zone_or,
-)
 from services.collections.domain.case import Case
 from services.collections.domain.contacts import choose
 from services.collections.domain.exposure import Claim, overdue, sums
+from services.collections.domain.local_time import instant, zone_or
 from services.collections.domain.policy import DunningPolicy
 from services.collections.domain.rows import Contact, Notice
 from services.collections.domain.rules import Rules
+from shared.calendars import add_business_days, business_days_between, next_business_day
 from shared.events.collections import NoticeItem, NoticeRequested, Total
 from shared.ids import derive
 

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.collections.domain.activities import by_rule
-from services.collections.domain.calendar import next_business_day
 from services.collections.domain.case import Case
 from services.collections.domain.commands import RaiseEscalation
 from services.collections.domain.dunning import last_level_left_on
@@ -17,6 +16,7 @@ from services.collections.domain.refusal import Refusal
 from services.collections.domain.rows import Escalation
 from services.collections.domain.rules import Rules
 from shared import money
+from shared.calendars import next_business_day
 from shared.events.collections import EscalationRaised
 from shared.events.facts import Fact
 from shared.ids import derive

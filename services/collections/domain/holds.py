@@ -10,13 +10,13 @@ from hashlib import sha256
 from uuid import UUID
 
 from services.collections.domain.activities import by_rule
-from services.collections.domain.calendar import add_business_days
 from services.collections.domain.case import Case
 from services.collections.domain.exposure import Claim, overdue, sums
 from services.collections.domain.policy import HoldPolicy
 from services.collections.domain.rows import Approval, Hold
 from services.collections.domain.rules import Rules
 from shared import money
+from shared.calendars import add_business_days
 from shared.events.collections import (
     HoldLifted,
     HoldOrdered,

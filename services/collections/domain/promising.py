@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from services.collections.domain.calendar import add_business_days
 from services.collections.domain.case import Case
 from services.collections.domain.commands import CancelPromise, MakePromise
 from services.collections.domain.exposure import Claim, claims
@@ -17,6 +16,7 @@ from services.collections.domain.promises import end, fact_of
 from services.collections.domain.refusal import Refusal
 from services.collections.domain.rows import Promise
 from services.collections.domain.rules import Rules
+from shared.calendars import add_business_days
 from shared.events.collections import PromiseState
 from shared.ids import derive
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from services.collections.domain.calendar import next_business_day
 from services.collections.domain.case import Case
 from services.collections.domain.chance import not_by_itself_permille
 from services.collections.domain.contacts import choose
@@ -18,6 +17,7 @@ from services.collections.domain.exposure import Claim, overdue, sums
 from services.collections.domain.rows import Promise, WorklistRow
 from services.collections.domain.rules import Rules
 from shared import money
+from shared.calendars import next_business_day
 from shared.ids import show
 
 BROKEN_FOR_DAYS = 30

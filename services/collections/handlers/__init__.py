@@ -12,7 +12,6 @@ import structlog
 
 from services.collections import store
 from services.collections.domain import day, holds, ledger
-from services.collections.domain.calendar import CalendarUnknown
 from services.collections.domain.case import Case, changed_rows
 from services.collections.domain.policy import MODELS, DunningPolicy, HoldPolicy, PolicyInvalid, read_policy
 from services.collections.domain.refusal import Refusal
@@ -20,6 +19,7 @@ from services.collections.domain.rules import Rules
 from services.collections.handlers.commands import COMMANDS
 from services.collections.handlers.facts import FACTS
 from services.collections.handlers.turn import Turn
+from shared.calendars import CalendarUnknown
 from shared.errors import Rejected
 from shared.events import ledger as le
 from shared.events.codec import Event

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from services.collections.domain import activities, answers, ledger, masterdata
-from services.collections.domain.calendar import next_business_day
 from services.collections.handlers.turn import Turn
+from shared.calendars import next_business_day
 from shared.events import accounts as a
 from shared.events import ledger as le
 from shared.events import notifications as n

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.ingest.domain.calendars import CalendarUnknown, check_calendar
 from services.ingest.domain.commands import ApprovePolicy, ProposePolicy
 from shared.approval import ApprovalRequest, Approved, Refused, decide
+from shared.calendars import CalendarUnknown, check_calendar
 from shared.errors import Rejected
 from shared.events.control import CompanyConfigured, PolicyActivated
 from shared.events.envelope import Envelope

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.ingest.domain.calendars import is_business_day, last_business_day
+from shared.calendars import is_business_day, last_business_day
 from shared.events.control import CompanyConfigured
 
 WINDOW_OPENS, WINDOW_CLOSES = time(6, 0), time(22, 0)
@@ -40,7 +40,7 @@ def days_to_close(company: CompanyConfigured, last_closed: date | None, now: dat
     first = local.date() if last_closed is None else last_closed + timedelta(days=1)
     first = max(first, newest - timedelta(days=CATCH_UP_DAYS_MAX))
     span = (first + timedelta(days=days) for days in range((newest - first).days + 1))
-    return [on for on in span if is_business_day(company.calendar, on)]
+    return [on for on in span if is_business_day(on, company.calendar)]
 
 
 def first_bank_day(kind: str, body: Mapping[str, Any]) -> date | None:
@@ -70,5 +70,5 @@ def unwritten_from_on(
     days = [first] if first is not None else []
     if set(kinds) - {"statement", "bank_line"}:
         today = at.astimezone(ZoneInfo(company.time_zone)).date()
-        days += [last_business_day(account.calendar, today) for account in company.bank_accounts]
+        days += [last_business_day(today, account.calendar) for account in company.bank_accounts]
     return min(days, default=None)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from services.ingest.domain.calendars import through_days_off
 from services.ingest.domain.fields import Body, Refused, day, minor, text
+from shared.calendars import through_days_off
 from shared.ids import derive
 from shared.money import text as money_text
 
@@ -282,4 +282,4 @@ def _shown(amount_minor: int | None, currency: str) -> str:
 
 def complete_through_on(chain: Chain, calendar: str) -> date | None:
     """How far bank data reach: the chain's last day and the non-banking days behind it."""
-    return through_days_off(calendar, chain.through_on) if chain.through_on else None
+    return through_days_off(chain.through_on, calendar) if chain.through_on else None

@@ -8,9 +8,9 @@ import re
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from services.notifications.domain import bank_days
 from services.notifications.domain.model import Account, Contact, Known
 from services.notifications.domain.policy import ADDRESS, DAYS, ContactPolicy, Profile
+from shared import calendars
 from shared.events.notifications import Reason
 
 _ADDRESS = re.compile(ADDRESS)
@@ -115,7 +115,7 @@ def _against_hour(profile: Profile, account: Account, local: datetime) -> list[R
         return [Reason(code="OUTSIDE_WINDOW", evidence=f"{DAYS[local.weekday()]} by profile {profile.name}")]
     if not window.start <= local.time() < window.end:
         return [Reason(code="OUTSIDE_WINDOW", evidence=f"{local:%H:%M} by profile {profile.name}")]
-    if profile.holidays and bank_days.knows(account.country):
-        if local.date() in bank_days.holidays_of(account.country, local.year):
+    if profile.holidays and calendars.is_calendar(account.country):
+        if local.date() in calendars.holidays_of(account.country, local.year):
             return [Reason(code="HOLIDAY", evidence=f"{local.date()} in {account.country}")]
     return []

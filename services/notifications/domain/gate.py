@@ -11,7 +11,6 @@ from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.notifications.domain import bank_days
 from services.notifications.domain.contact_rules import forbidden, hard_stops, not_now
 from services.notifications.domain.model import (
     Asked,
@@ -27,6 +26,7 @@ from services.notifications.domain.model import (
     Withheld,
 )
 from services.notifications.domain.policy import ContactPolicy
+from shared import calendars
 from shared.events.collections import NoticeItem
 from shared.events.notifications import Reason
 
@@ -125,10 +125,10 @@ def bank_obstacles(reached: Reached, policy: ContactPolicy) -> list[Reason]:
         return [] if accepted else [Reason(code="BANK_DATA_INCOMPLETE", evidence="no bank account is configured")]
     reasons = []
     for bank in reached.banks:
-        if not bank_days.knows(bank.calendar):
+        if not calendars.is_calendar(bank.calendar):
             reasons.append(_incomplete(bank.bank_account, f"calendar {bank.calendar} is unknown"))
             continue
-        needed = bank_days.last_before(bank.calendar, today(reached))
+        needed = calendars.last_business_day(today(reached), bank.calendar)
         if bank.complete_through_on is None or bank.complete_through_on < needed:
             reasons.append(_incomplete(bank.bank_account, f"through {bank.complete_through_on}, needed {needed}"))
     return reasons
@@ -155,8 +155,8 @@ def account_obstacles(known: Known, reached: Reached, policy: ContactPolicy, cla
 
 def _is_live(since_on: date, reached: Reached, policy: ContactPolicy) -> bool:
     limit = policy.candidate_business_days
-    calendar = reached.calendar if bank_days.knows(reached.calendar) else "XECB"
-    return bank_days.working_days_after(calendar, since_on, today(reached), limit) <= limit
+    calendar = reached.calendar if calendars.is_calendar(reached.calendar) else "XECB"
+    return calendars.business_days_between(since_on, today(reached), calendar, limit) <= limit
 
 
 def could_concern(thing: Stopped, known: Known, policy: ContactPolicy, claim_minor: int) -> bool:

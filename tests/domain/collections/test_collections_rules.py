@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collections.domain import holds, worklist
-from services.collections.domain.calendar import (
-    CalendarUnknown,
-    add_business_days,
-    business_days_between,
-    instant,
-    is_business_day,
-    next_business_day,
-    zone_or,
-)
 from services.collections.domain.chance import not_by_itself_permille
+from services.collections.domain.local_time import instant, zone_or
 from services.collections.domain.policy import DunningPolicy, HoldPolicy, PolicyInvalid, read_policy
 from tests.domain.collections.cases import (
     DAY,
@@ -71,24 +63,6 @@ def test_a_wrong_policy_is_refused_with_its_place(model, content, place) -> None
 @given(st.integers(0, 200))
 def test_levels_are_those_whose_days_are_reached(days: int) -> None:
     assert dunning_policy().level_at(days) == sum(days >= bound for bound in (4, 14, 28))
-
-
-@given(st.dates(date(2025, 1, 1), date(2027, 12, 1)), st.integers(0, 20))
-def test_business_days_add_and_count_alike(day: date, count: int) -> None:
-    end = add_business_days(day, count, "XECB")
-    assert is_business_day(end, "XECB")
-    if count:
-        assert business_days_between(day, end, "XECB") == count
-    assert next_business_day(day, "XECB") == add_business_days(day, 1, "XECB")
-
-
-def test_calendars_of_centres_countries_and_parts_of_countries_are_known() -> None:
-    assert not is_business_day(date(2026, 4, 6), "XECB")
-    assert not is_business_day(date(2026, 12, 28), "GB-ENG")
-    assert not is_business_day(date(2026, 1, 6), "DE-BY")
-    assert is_business_day(date(2026, 1, 6), "DE-BE")
-    with pytest.raises(CalendarUnknown, match="XECB"):
-        is_business_day(DAY, "ZZ")
 
 
 def test_windows_follow_the_clock_of_the_zone() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.collections.domain import promises
-from services.collections.domain.calendar import add_business_days
 from services.collections.domain.promises import TRANSITIONS, advance, enough_minor, fact_of, judge
+from shared.calendars import add_business_days
 from shared.ids import derive
 from tests.domain.collections.cases import DAY, case, instant, promise, receipt
 

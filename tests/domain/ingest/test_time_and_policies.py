@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.domain import configuring, policies, statements
-from services.ingest.domain.calendars import CalendarUnknown, is_business_day, next_business_day, through_days_off
 from services.ingest.domain.days import days_to_close, tick_due, window_open
 from services.ingest.domain.fields import Refused
 from services.ingest.domain.statements import Chain, Statement
+from shared.calendars import next_business_day
 from shared.errors import Rejected
 from shared.events.control import BankAccount, CompanyConfigured
 
@@ -34,7 +34,7 @@ def head(number: str, on: date, opening: int, closing: int, **changes) -> Statem
 def test_a_chain_reaches_its_last_day_in_whatever_order_its_statements_come(moves: list[int], order) -> None:
     made, balance, on = [], 0, date(2026, 1, 1)
     for number, move in enumerate(moves, 1):
-        on = next_business_day("XECB", on)
+        on = next_business_day(on, "XECB")
         made.append(head(str(number), on, balance, balance + move))
         balance += move
     rest = made[1:]
@@ -71,15 +71,6 @@ def test_numbers_may_begin_again_with_a_year() -> None:
 def test_an_unbalanced_statement_is_never_on_the_chain() -> None:
     bad = replace(head("1", date(2026, 1, 5), 0, 10), closing_minor=11)
     assert statements.extend(Chain(), [bad]) == (Chain(), [])
-
-
-def test_calendars_know_holidays_weekends_and_their_own_name() -> None:
-    assert not is_business_day("XECB", date(2026, 4, 3)) and is_business_day("XNYS", date(2026, 5, 1))
-    assert not is_business_day("XECB", date(2026, 5, 1))
-    assert not is_business_day("DE-BY", date(2026, 1, 6)) and is_business_day("DE", date(2026, 1, 6))
-    assert through_days_off("XECB", date(2026, 4, 2)) == date(2026, 4, 6)
-    with pytest.raises(CalendarUnknown):
-        is_business_day("NOWHERE", date(2026, 1, 5))
 
 
 def test_days_are_closed_at_their_hour_in_order_and_only_business_days() -> None:

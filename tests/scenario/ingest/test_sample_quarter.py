@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from sample.quarter import generate
-from services.ingest.domain.calendars import through_days_off
+from shared.calendars import through_days_off
 from tests.domain.shared.caller_samples import COMPANY
 from tests.store.ingest.conftest import Door, MakeDoor
 
@@ -46,5 +46,5 @@ async def test_the_sample_goes_through_the_door_whole_and_twice(make_door: MakeD
     again = await door.events()
     assert (len(again), Counter(e.type for e in again)) == first
     reach = (await door.get(f"/v1/companies/{COMPANY}")).json()["complete_through_on"]
-    last = through_days_off("XECB", date.fromisoformat(folders[-2].name))
+    last = through_days_off(date.fromisoformat(folders[-2].name), "XECB")
     assert set(reach.values()) == {str(last)}

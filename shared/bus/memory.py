@@ -1,6 +1,7 @@
 """An in-memory partitioned log with groups, for scenarios and simulation. Same contract as the Kafka adapter."""
 
 import asyncio
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -45,6 +46,7 @@ class MemorySource:
         self._positions: dict[Partition, int] = {}
         self._load: LoadPositions | None = None
         self.committed: dict[Partition, int] = {}
+        self._last: Partition | None = None
 
     async def start(self, load: LoadPositions) -> None:
         self._load = load
@@ -66,17 +68,26 @@ class MemorySource:
         return batch
 
     def _buffered(self, max_records: int) -> dict[Partition, list[Record]]:
+        """In turn, from the partition after the last one given: one that is sought back again and again fills no
+        batch of the others."""
         batch: dict[Partition, list[Record]] = {}
         left = max_records
-        for partition, position in sorted(self._positions.items()):
+        for partition in self._in_turn():
+            position = self._positions[partition]
             lane = self.log.records[partition][position : position + left]
             if lane:
                 batch[partition] = lane
                 self._positions[partition] = position + len(lane)
+                self._last = partition
                 left -= len(lane)
             if left <= 0:
                 break
         return batch
+
+    def _in_turn(self) -> list[Partition]:
+        order = sorted(self._positions)
+        start = 0 if self._last is None else bisect_right(order, self._last)
+        return order[start:] + order[:start]
 
     async def _take_assignment(self) -> None:
         if self.pending_assignment is None or self._load is None:

@@ -1,7 +1,7 @@
 """The toy service on a real broker: topics of a broker of its own, members that a test starts and kills."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from shared.bus.port import Outgoing
 from shared.db.migrate import ROOT
 from shared.db.pool import create_pool
 from shared.events.catalogue import CONTROL, READS
+from shared.events.codec import Event
 from shared.events.control import CompanyConfigured
 from shared.runtime import loops
 from tests.builders import event, headers_and_value
@@ -80,10 +81,16 @@ class Cluster:
         await self.sink.send([Outgoing(CONTROL, **headers_and_value(event(fact)))])
 
     async def feed(self, count: int, accounts: int = 40) -> None:
-        facts = [event(contact(f"a{n % accounts}")) for n in range(count)]
-        for start in range(0, count, 500):
+        await self.send([event(contact(f"a{n % accounts}")) for n in range(count)])
+
+    async def send(self, facts: Sequence[Event]) -> None:
+        for start in range(0, len(facts), 500):
             part = facts[start : start + 500]
             await self.sink.send([Outgoing(f.topic, **headers_and_value(f)) for f in part])
+
+    async def count(self, table: str, condition: str = "true") -> int:
+        async with self.pool.acquire() as db:
+            return await db.fetchval(f"select count(*) from {table} where {condition}")
 
     async def total(self) -> int:
         async with self.pool.acquire() as db:

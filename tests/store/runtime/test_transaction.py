@@ -124,6 +124,18 @@ async def test_facts_of_a_company_that_is_not_configured_wait_and_others_go_on(w
     assert [r["account_id"] for r in await world.rows("select * from toy_account order by 1")] == ["a1", "b1"]
 
 
+async def test_a_full_partition_of_facts_that_wait_keeps_the_configuration_out_of_no_batch(world: World) -> None:
+    runtime = world.runtime(batch_records=10)
+    source = await world.member(runtime)
+    for _ in range(25):
+        world.put(event(contact("a1", company="later")))
+    assert await loops.consume_once(runtime, source, 0) == 0
+    world.configure("later")
+    for _ in range(10):
+        await loops.consume_once(runtime, source, 0)
+    assert [r["facts"] for r in await world.rows("select facts from toy_account")] == [25]
+
+
 @pytest.mark.parametrize("name", ["named poison", "unnamed failure"])
 async def test_poison_parks_its_key_and_what_follows_while_other_keys_go_on(world: World, name: str) -> None:
     world.handler.poison = "named poison"

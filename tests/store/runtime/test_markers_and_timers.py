@@ -229,8 +229,6 @@ async def test_a_marker_waits_for_every_open_transaction_that_writes_the_outbox(
         transaction = writer.transaction()
         await transaction.start()
         await writer.execute(sql.LOCK_SHARED)
-        async with world.pool.acquire() as db:
-            await db.execute("set lock_timeout = '100ms'")
         waiting = loops.asyncio.ensure_future(markers.forward_once(runtime.pool, runtime.service, runtime.handler))
         await loops.asyncio.sleep(0.2)
         assert not waiting.done()

@@ -22,10 +22,11 @@ from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, r
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
-FETCH_TIMEOUT_S = 0.5
+FETCH_TIMEOUT_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 CONFIGURATION_WAIT_S = 0.2
-RELAY_IDLE_S = 0.25
+# A relay that shares its process with all that writes is woken by it; one on its own has to look.
+RELAY_IDLE_S, RELAY_IDLE_SHARED_S = 0.25, 1.0
 TIMERS_IDLE_S = 1.0
 GAUGES_EVERY_S = 5.0
 
@@ -182,10 +183,12 @@ async def _started(starting: Awaitable[None]) -> int:
 async def run_relay(runtime: "Runtime", sink: Sink) -> None:
     await patiently(runtime, "relay.start", lambda: _started(sink.start()))
 
+    idle_s = RELAY_IDLE_SHARED_S if runtime.settings.role == "all" else RELAY_IDLE_S
+
     async def step() -> int:
         sent = await relay_step(runtime, sink)
         if not sent:
-            await _wait(runtime.relay_wanted, RELAY_IDLE_S)
+            await _wait(runtime.relay_wanted, idle_s)
         return sent
 
     try:

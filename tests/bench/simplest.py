@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+from deploy.local.processes import Child
 from shared.bus.kafka import KafkaSink, KafkaSource
 from shared.bus.port import Outgoing
 from shared.events.control import CompanyConfigured
@@ -65,7 +66,7 @@ async def _latency(bench: Bench, load_per_s: int) -> dict[str, Any]:
     worker = bench.worker("simplest", dsn, relay=True)
     await pool.close()
     try:
-        seen = await _measure(bench, load_per_s)
+        seen = await _measure(bench, load_per_s, worker)
     finally:
         await asyncio.to_thread(worker.stop)
     ordered = sorted(seen)
@@ -77,7 +78,7 @@ async def _latency(bench: Bench, load_per_s: int) -> dict[str, Any]:
     }
 
 
-async def _measure(bench: Bench, load_per_s: int) -> list[float]:
+async def _measure(bench: Bench, load_per_s: int, worker: Child) -> list[float]:
     """Seconds per event. The first two seconds warm up and are not counted."""
     sink = KafkaSink(bench.bootstrap, "bench-load")
     await sink.start()
@@ -90,10 +91,10 @@ async def _measure(bench: Bench, load_per_s: int) -> list[float]:
     stop = asyncio.Event()
     reading = asyncio.ensure_future(_read(reader, sent, seen, stop))
     number = await _send(sink, sent, load_per_s, 2.0, 0)
-    await _arrived(sent)
+    await _arrived(sent, worker)
     seen.clear()
     await _send(sink, sent, load_per_s, LATENCY_S, number)
-    await _arrived(sent)
+    await _arrived(sent, worker)
     stop.set()
     await reading
     await reader.stop()
@@ -101,11 +102,14 @@ async def _measure(bench: Bench, load_per_s: int) -> list[float]:
     return seen
 
 
-async def _arrived(sent: dict[bytes, float]) -> None:
+async def _arrived(sent: dict[bytes, float], worker: Child) -> None:
     deadline = time.monotonic() + ARRIVE_TIMEOUT_S
     while sent:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(sent)} effects did not arrive within {ARRIVE_TIMEOUT_S:.0f} s of the last event")
+        if worker.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(
+                f"{len(sent)} effects did not arrive within {ARRIVE_TIMEOUT_S:.0f} s of the last event, or the worker "
+                f"ended:\n{worker.log_tail(40)}"
+            )
         await asyncio.sleep(0.05)
 
 

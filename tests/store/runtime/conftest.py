@@ -47,7 +47,7 @@ class World:
     numbers: int = 0
 
     def runtime(self, **settings: Any) -> Any:
-        defaults = {"batch_records": 500, "clock": "stream", "drain_timeout_s": 5.0}
+        defaults = {"role": "all", "batch_records": 500, "clock": "stream", "drain_timeout_s": 5.0}
         return SimpleNamespace(
             service=SERVICE,
             settings=SimpleNamespace(**(defaults | settings)),

@@ -1,8 +1,9 @@
 """OpenAPI of every service: errors declared on each route, and walks over the routes that tests hold to the rules.
 
-Invariant: every operation declares the same errors in problem+json; every command's body has an example.
+Invariant: every operation declares the same errors in problem+json, and shows an example of its body and its answer.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from shared.examples import NoExample, example_of
 from shared.problems import MEDIA_TYPE, ProblemDetails
 
 _PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
@@ -49,12 +51,27 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemDetails"] = problem
     for operation in _operations(document):
+        _show_answers(operation, schemas)
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "Idempotency-Key":
                 parameter["required"] = True
                 parameter["schema"] = {"type": "string", "minLength": 8, "maxLength": 200, "pattern": "^[!-~]+$"}
                 parameter["example"] = "2026-03-31-invoices-001"
     return document
+
+
+def _show_answers(operation: dict[str, Any], models: dict[str, Any]) -> None:
+    """Puts an example beside each successful answer in JSON; where one cannot be made, a test names the field."""
+    for media in _json_answers(operation):
+        if "example" not in media and "examples" not in media:
+            with contextlib.suppress(NoExample):
+                media["example"] = example_of(media.get("schema", {}), models)
+
+
+def _json_answers(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The contents of the answers 2xx in JSON."""
+    good = [answer for status, answer in operation["responses"].items() if str(status).startswith("2")]
+    return [answer["content"]["application/json"] for answer in good if "application/json" in answer.get("content", {})]
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -75,6 +92,21 @@ def route_actions(app: FastAPI) -> dict[tuple[str, str], str | None]:
 def _action(dependant: Dependant) -> str | None:
     found = [getattr(dependant.call, "action", None), *map(_action, dependant.dependencies)]
     return next((action for action in found if action), None)
+
+
+def answers_without_examples(app: FastAPI) -> list[str]:
+    """Operations whose answer shows no example, with the field that has neither example nor word."""
+    document = app.openapi()
+    missing = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            answers = _json_answers(operation)
+            for media in (media for media in answers if "example" not in media and "examples" not in media):
+                try:
+                    example_of(media.get("schema", {}), document["components"]["schemas"])
+                except NoExample as problem:
+                    missing.append(f"{method.upper()} {path}: {problem}")
+    return missing
 
 
 def routes_without_examples(app: FastAPI) -> list[str]:

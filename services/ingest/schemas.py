@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -123,6 +124,8 @@ class CompanyIn(BaseModel):
 class CompanyOut(CompanyIn):
     """With how far the bank data of each account reach."""
 
+    model_config = ConfigDict(json_schema_extra=None)
+
     company: str
     complete_through_on: dict[str, date | None] = {}
 
@@ -139,6 +142,12 @@ class RatesIn(BaseModel):
 
     model_config = example({"rates": [{"pair": "EUR/USD", "rate": "1.0842", "on": "2026-03-31", "source": "ECB"}]})
     rates: list[RateIn] = Field(min_length=1, max_length=1_000)
+
+
+class RatesPublished(BaseModel):
+    """How many rates went out."""
+
+    published: int
 
 
 class PolicyIn(BaseModel):
@@ -158,11 +167,25 @@ class PolicyIn(BaseModel):
     content: str | dict[str, Any]
 
 
+class PolicyProposed(BaseModel):
+    """`sha256` is what the approver names; `draft_id` stands in the path of the approval."""
+
+    draft_id: str
+    sha256: str
+    state: Literal["proposed"]
+
+
 class PolicyApproval(BaseModel):
     """`sha256` is the hash that was shown with the draft: what is approved is what was seen."""
 
     model_config = example({"sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"})
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class PolicyActive(BaseModel):
+    name: str
+    version: str
+    state: Literal["activated"]
 
 
 class PolicyOut(BaseModel):
@@ -224,6 +247,14 @@ class StatementRelease(BaseModel):
     outcome: Literal["booked", "refused"]
     overlap: Literal["add", "maximum"] | None = None
     reason: str = Field(min_length=3, max_length=500)
+
+
+class StatementReleased(BaseModel):
+    """`submission_id`: under which the statement's lines are written again, null where none are."""
+
+    statement_id: str
+    state: str
+    submission_id: UUID | None
 
 
 class Tick(BaseModel):

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import TypeAdapter
 
 from services.cash_application import api as cash_application
 from services.collections import api as collections
@@ -17,7 +19,8 @@ from services.ingest import api as ingest
 from services.notifications import api as notifications
 from services.reporting import api as reporting
 from services.reporting.pages import login, routes
-from shared.http import make_app, route_actions, routes_without_examples
+from shared.http import make_app
+from shared.openapi import answers_without_examples, route_actions, routes_without_examples
 from shared.permissions import APPROVALS, ROLE_ACTIONS
 from shared.runtime.progress import router as progress
 from tests.domain.shared.caller_samples import COMPANY, authenticator, token
@@ -54,6 +57,17 @@ class Route:
         return APPS[self.service].openapi()["paths"][self.path][self.method.lower()]
 
     @property
+    def model(self) -> Any:
+        """Model of the successful answer in JSON, None for answers of another form."""
+        has_json = "application/json" in next(iter(self.operation["responses"].values())).get("content", {})
+        return MODELS[self.service, self.method, self.path] if has_json else None
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The successful answer in JSON, as the document shows it."""
+        return next(iter(self.operation["responses"].values()))["content"]["application/json"]
+
+    @property
     def role(self) -> str:
         return next(role for role, actions in sorted(ROLE_ACTIONS.items()) if self.action in actions)
 
@@ -78,6 +92,13 @@ class Route:
         return next(iter([*named, *schema.get("examples", [])]), {})
 
 
+MODELS = {
+    (service, method, route.path): route.original_route.response_model
+    for service, app in APPS.items()
+    for route in iter_route_contexts(app.routes)
+    if isinstance(route.original_route, APIRoute)
+    for method in route.methods or ()
+}
 ROUTES = [
     Route(service, method, path, action)
     for service, app in APPS.items()
@@ -116,6 +137,18 @@ def test_every_route_but_the_login_is_guarded_by_an_action() -> None:
 @pytest.mark.parametrize("service", sorted(APPS))
 def test_every_body_has_an_example(service: str) -> None:
     assert routes_without_examples(APPS[service]) == []
+
+
+@pytest.mark.parametrize("service", sorted(APPS))
+def test_every_answer_has_an_example(service: str) -> None:
+    assert answers_without_examples(APPS[service]) == []
+
+
+@each([route for route in ROUTES if route.model is not None])
+def test_the_example_of_an_answer_is_one_that_the_service_could_give(route: Route) -> None:
+    """It fits the model, and it leaves no field out."""
+    shown = route.answer["example"]
+    assert TypeAdapter(route.model).dump_python(TypeAdapter(route.model).validate_python(shown), mode="json") == shown
 
 
 @each(GUARDED)

@@ -44,7 +44,7 @@ async def read_company(company: str, runtime: Running, principal: Reader) -> sch
     return schemas.CompanyOut(**body, complete_through_on=known)
 
 
-@router.post("/rates")
+@router.post("/rates", response_model=schemas.RatesPublished)
 async def publish_rates(
     body: schemas.RatesIn, runtime: Running, principal: Configurer, company: Company, key: IdempotencyKey
 ) -> dict[str, Any]:
@@ -53,7 +53,7 @@ async def publish_rates(
     return await run_command(runtime, principal, "POST /v1/rates", key, "publish_rates", command, company)
 
 
-@router.post("/policies", status_code=201)
+@router.post("/policies", status_code=201, response_model=schemas.PolicyProposed)
 async def propose_policy(
     body: schemas.PolicyIn, runtime: Running, principal: Configurer, company: Company, key: IdempotencyKey
 ) -> dict[str, Any]:
@@ -73,7 +73,7 @@ async def propose_policy(
     return await run_command(runtime, principal, "POST /v1/policies", key, "propose_policy", command, company)
 
 
-@router.post("/policies/{draft_id}/approve")
+@router.post("/policies/{draft_id}/approve", response_model=schemas.PolicyActive)
 async def approve_policy(
     draft_id: str,
     body: schemas.PolicyApproval,

@@ -97,7 +97,7 @@ async def list_statements(
     return Page(items=[schemas.StatementOut.model_validate(dict(row)) for row in shown], next=cursor)
 
 
-@router.post("/statements/{statement_id}/release")
+@router.post("/statements/{statement_id}/release", response_model=schemas.StatementReleased)
 async def release_statement(
     statement_id: str,
     body: schemas.StatementRelease,

@@ -30,7 +30,7 @@ from shared.events.catalogue import READS
 from shared.failure_text import failure_text
 from shared.http import make_app
 from shared.logs import configure
-from shared.runtime import dead_letters, loops
+from shared.runtime import dead_letters, gauges, loops
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
 from shared.runtime.progress import router as progress_router
@@ -207,7 +207,7 @@ async def _working_loops(service: Service, settings: ServiceSettings, runtime: R
         jobs.append(loops.run_consumer(runtime, runtime.source))
     if settings.has("timers"):
         jobs.append(loops.run_timers(runtime))
-    jobs.append(loops.run_gauges(runtime, runtime.source))
+    jobs.append(gauges.run_gauges(runtime, runtime.source))
     jobs.extend(loop.run(runtime, runtime.no_new_work) for loop in service.loops if settings.has(loop.role))
     return jobs
 

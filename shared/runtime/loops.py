@@ -28,7 +28,6 @@ CONFIGURATION_WAIT_S = 0.2
 # A relay that shares its process with all that writes is woken by it; one on its own has to look.
 RELAY_IDLE_S, RELAY_IDLE_SHARED_S = 0.25, 1.0
 TIMERS_IDLE_S = 1.0
-GAUGES_EVERY_S = 5.0
 
 
 async def load_positions(runtime: "Runtime", partitions: list[Partition]) -> dict[Partition, int]:
@@ -284,27 +283,3 @@ async def _sleep(until: asyncio.Event, timeout_s: float) -> None:
             await until.wait()
     except TimeoutError:
         return
-
-
-async def run_gauges(runtime: "Runtime", source: Source | None) -> None:
-    """Lag, outbox age, parked keys and marker age, every few seconds."""
-
-    async def step() -> int:
-        async with runtime.pool.acquire() as db:
-            outbox = await db.fetchrow(sql.OUTBOX_AGE)
-            parked = await db.fetchval(sql.COUNT_PARKED)
-            moment = await db.fetchrow(sql.MOMENT)
-        metrics.OUTBOX_AGE.set(outbox["age_s"])
-        metrics.OUTBOX_ROWS.set(outbox["rows"])
-        metrics.PARKED_KEYS.set(parked)
-        if moment["complete_at"] is not None:
-            metrics.MARKER_AGE.set((runtime.clock.now() - moment["complete_at"]).total_seconds())
-        await runtime.guard.check()
-        lag: dict[str, int] = {}
-        for partition, behind in (source.lag() if source else {}).items():
-            lag[partition.topic] = lag.get(partition.topic, 0) + behind
-        for topic, behind in lag.items():
-            metrics.LAG.labels(topic).set(behind)
-        return 0
-
-    await forever(runtime, "gauges", step, pause_s=GAUGES_EVERY_S)

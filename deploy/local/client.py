@@ -20,6 +20,7 @@ POLL_S = 0.02
 WAIT_TIMEOUT_S = 120.0
 AWAY_TIMEOUT_S, AWAY_POLL_S = 60.0, 0.2
 TOKEN_RENEW_S = 600.0
+LIST_LIMIT = 500
 
 
 @dataclass
@@ -58,6 +59,16 @@ class Client:
                 f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}"
             )
         return answer.json() if answer.content else None
+
+    async def listed(self, person: str, service: str, path: str) -> list[dict[str, Any]]:
+        """All items of a paged list. `path` has no query of its own."""
+        items: list[dict[str, Any]] = []
+        query: dict[str, Any] | None = {"limit": LIST_LIMIT}
+        while query is not None:
+            page = await self.call(person, "GET", service, path, params=query)
+            items += page["items"]
+            query = {"limit": LIST_LIMIT, "cursor": page["next"]} if page["next"] else None
+        return items
 
     async def _patiently(self, method: str, url: str, **options: Any) -> httpx.Response:
         """Ask again while the service does not answer or says 503. Every command is idempotent by key or content."""

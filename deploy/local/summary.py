@@ -182,7 +182,7 @@ async def _print_reports(client: Client, company: str) -> None:
         f"\nDSO               simple {dso['simple']} days, count-back {dso['count_back']}, best possible "
         f"{dso['best_possible']} (sales of {dso['days']} days)"
     )
-    rows = await client.call("audrey", "GET", "reporting", f"{base}/reconciliation")
+    rows = await client.listed("audrey", "reporting", f"{base}/reconciliation")
     different = [row for row in rows if row["difference_minor"] != 0]
     print(f"Control totals    {len(rows)} figures of the last day, {len(different)} differ from the reports")
     for row in different[:10]:

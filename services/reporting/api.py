@@ -70,13 +70,17 @@ Chosen = Annotated[Window, Depends(window)]
 async def show_aging(
     runtime: Process,
     company: Company,
+    page: Asked,
     csv: AsCsv,
     as_of: AsOf = None,
     known_at: KnownAt = None,
     by: By = "currency",
     basis: Basis = "due",
 ) -> AgingReport | Response:
-    """Open items by days past due, or by age of the document; groups by currency, account, country and so on."""
+    """Open items by days past due, or by age of the document; groups by currency, account, country and so on.
+
+    The rows are paged by group and currency; `in_base` is over all of them.
+    """
     async with runtime.engine.connect() as db:
         place = await reports.place_of(db, company, as_of, known_at)
         rows, total = await reports.aging(db, place, by, basis)
@@ -86,6 +90,10 @@ async def show_aging(
         flat = [row | {f"{name}_minor": minor for name, minor in row["buckets"].items()} for row in shown_rows]
         columns = ["group", "currency", *names, "disputed_minor", "gross_minor", "credits_minor", "net_minor"]
         return csv_response(f"aging-{company}-{place.cut.on}", columns, flat)
+    scope = f"aging/{place.cut}/{by}/{basis}"
+    behind = page.after(scope)
+    left = [row for row in shown_rows if behind is None or (row["group"], row["currency"]) > behind]
+    on_page, following = page_of(left[: page.fetch], page, scope, lambda row: (row["group"], row["currency"]))
     return AgingReport.model_validate(
         {
             "as_of": place.cut.on,
@@ -93,7 +101,8 @@ async def show_aging(
             "by": by,
             "basis": basis,
             "base_currency": place.base,
-            "rows": shown_rows,
+            "rows": on_page,
+            "next": following,
             "in_base": shown_row(total) if total else None,
         }
     )
@@ -280,18 +289,16 @@ async def show_withheld(runtime: Process, company: Company, chosen: Chosen) -> W
     )
 
 
-@router.get("/cash-received", response_model=list[CashDay], responses=CSV_RESPONSE)
-async def show_cash_received(
-    runtime: Process, company: Company, csv: AsCsv, from_on: date | None = None, to_on: date | None = None
+@router.get("/cash-received", response_model=Page[CashDay], responses=CSV_RESPONSE)
+async def list_cash_received(
+    runtime: Process, company: Company, page: Asked, csv: AsCsv, from_on: date | None = None, to_on: date | None = None
 ) -> Any:
-    """Credits by day of booking and bank account; by default the last 90 days."""
+    """Credits by day of booking, bank account and currency, oldest first; by default the last 90 days."""
     async with runtime.engine.connect() as db:
         place = await reports.place_of(db, company, to_on)
-        begin = from_on or place.cut.on - timedelta(days=STATEMENT_DAYS)
-        rows = await lists.cash_received(db, company, Window(begin, place.cut.on))
-    if csv:
-        return csv_response(f"cash-received-{company}", list(CashDay.model_fields), rows)
-    return [CashDay.model_validate(dict(row)) for row in rows]
+    window = Window(from_on or place.cut.on - timedelta(days=STATEMENT_DAYS), place.cut.on)
+    keys = ("accounted_on", "bank_account", "currency")
+    return await _listed(runtime, lists.cash_received, company, window, page, csv, CashDay, keys)
 
 
 @router.get("/dso")
@@ -307,15 +314,15 @@ async def show_dso(
         return DsoReport.model_validate(await reports.dso(db, place, days))
 
 
-@router.get("/reconciliation", response_model=list[ReconciliationRow], responses=CSV_RESPONSE)
-async def show_reconciliation(runtime: Process, company: Company, csv: AsCsv, date: date | None = None) -> Any:
-    """Our figures of a closed day beside what the subledger vouched for, differences first."""
+@router.get("/reconciliation", response_model=Page[ReconciliationRow], responses=CSV_RESPONSE)
+async def list_reconciliation(
+    runtime: Process, company: Company, page: Asked, csv: AsCsv, date: date | None = None
+) -> Any:
+    """Our figures of a closed day (default: the last) beside what the subledger vouched for, differences first."""
     async with runtime.engine.connect() as db:
         day = date or (await as_of.clock_of(db, company))["closed_on"]
-        rows = await lists.reconciliations(db, company, day)
-    if csv:
-        return csv_response(f"reconciliation-{company}-{day}", list(ReconciliationRow.model_fields), rows)
-    return [ReconciliationRow.model_validate(dict(row)) for row in rows]
+    window, keys = Window(day, day), ("agrees", "scope", "currency", "figure")
+    return await _listed(runtime, lists.reconciliations, company, window, page, csv, ReconciliationRow, keys)
 
 
 @router.get("/days", response_model=Page[DayRow])

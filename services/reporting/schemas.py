@@ -32,7 +32,7 @@ class AgingRow(BaseModel):
 
 
 class AgingReport(BaseModel):
-    """`in_base` is null when a rate is missing."""
+    """One page of `rows`, by group and currency. `in_base`: the sum of all rows; null when a rate is missing."""
 
     as_of: date
     known_at: datetime | None
@@ -40,6 +40,7 @@ class AgingReport(BaseModel):
     basis: Literal["due", "invoice"]
     base_currency: str
     rows: list[AgingRow]
+    next: str | None = None
     in_base: AgingRow | None
 
 

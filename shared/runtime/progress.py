@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from shared.auth import Principal, require
+from shared.paging import Page, Paging, page_of, paging
 from shared.runtime import statements as sql
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
-PARKED_SHOWN_MAX = 1_000
 router = APIRouter(prefix="/v1/runtime", tags=["runtime"])
 
 
@@ -34,6 +34,7 @@ class ParkedKey(BaseModel):
     account_id: str | None
     code: str
     error: str
+    since_at: datetime
 
 
 def _runtime(request: Request) -> "Runtime":
@@ -61,9 +62,15 @@ async def progress(request: Request, principal: Annotated[Principal, Depends(req
 
 @router.get("/parked")
 async def parked_keys(
-    request: Request, principal: Annotated[Principal, Depends(require("runtime.read"))]
-) -> list[ParkedKey]:
-    """Keys whose events could not be digested, oldest first, at most 1,000."""
+    request: Request,
+    principal: Annotated[Principal, Depends(require("runtime.read"))],
+    asked: Annotated[Paging, Depends(paging)],
+) -> Page[ParkedKey]:
+    """Keys whose events could not be digested, of the caller's companies, oldest first."""
+    companies = sorted(principal.companies)
+    scope = f"parked:{companies}"
+    since_at, key = asked.after(scope) or (None, "")
     async with _runtime(request).pool.acquire() as db:
-        rows = await db.fetch(sql.PARKED_OF, sorted(principal.companies), PARKED_SHOWN_MAX)
-    return [ParkedKey(**row) for row in rows]
+        rows = await db.fetch(sql.PARKED_OF, companies, since_at, key, asked.fetch)
+    shown, following = page_of(rows, asked, scope, lambda row: (row["since_at"], row["key"]))
+    return Page(items=[ParkedKey(**row) for row in shown], next=following)

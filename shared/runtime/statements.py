@@ -46,8 +46,9 @@ select key, company, account_id from (
 where place <= 1001 order by since_at, key
 """
 PARKED_OF = """
-select key, company, account_id, code, error from parked_key where company = any($1::text[])
-order by since_at, key limit $2
+select key, company, account_id, code, error, since_at from parked_key
+where company = any($1::text[]) and ($2::timestamptz is null or (since_at, key) > ($2::timestamptz, $3::text))
+order by since_at, key limit $4
 """
 PARKED_AFTER = "select key from parked_key where key > $1 order by key limit $2"
 COUNT_PARKED = "select count(*) from parked_key"

@@ -151,6 +151,19 @@ def test_the_example_of_an_answer_is_one_that_the_service_could_give(route: Rout
     assert TypeAdapter(route.model).dump_python(TypeAdapter(route.model).validate_python(shown), mode="json") == shown
 
 
+@each([route for route in ROUTES if route.model is not None])
+def test_every_list_is_paged_within_a_written_bound(route: Route) -> None:
+    """No answer is a bare list, and what carries a cursor of the next page takes it, with a limit."""
+    schema = route.answer["schema"]
+    assert schema.get("type") != "array"
+    fields = APPS[route.service].openapi()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+    asked = {parameter["name"]: parameter["schema"] for parameter in route.operation.get("parameters", [])}
+    assert ("next" in fields) == ({"limit", "cursor"} <= set(asked))
+    if "next" in fields:
+        assert (asked["limit"]["minimum"], asked["limit"]["maximum"], asked["limit"]["default"]) == (1, 500, 50)
+        assert asked["cursor"]["anyOf"][0]["maxLength"] == 1_000
+
+
 @each(GUARDED)
 async def test_nobody_is_answered_without_a_token(route: Route) -> None:
     assert (await ask(route)).status_code == 401

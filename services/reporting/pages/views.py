@@ -21,6 +21,9 @@ CASH_DAYS, TREND_DAYS, WITHHELD_DAYS = 28, 60, 30
 AGING_WIDTH = 960
 SHORT_LIST = 8
 LONG_LIST = 200
+FIGURES_MAX = 1_000
+CASH_ROWS_MAX = 5_000
+"""28 days of up to 178 bank accounts and currencies."""
 
 
 async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
@@ -30,7 +33,7 @@ async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
     recent = Window(on - timedelta(days=WITHHELD_DAYS - 1), on)
     by_status, by_reason = await lists.withheld(db, company, recent)
     holds = await lists.holds(db, company, Window(), None, ROWS_MAX)
-    reconciled = await lists.reconciliations(db, company, on)
+    reconciled = await lists.reconciliations(db, company, Window(on, on), None, FIGURES_MAX)
     return {
         "aging": [shown_row(row) for row in rows],
         "total": shown_row(total) if total else None,
@@ -77,7 +80,7 @@ async def _cash(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
     """Credits of the last four weeks by day in the base currency, and the rows behind them."""
     on = place.cut.on
     begin = on - timedelta(days=CASH_DAYS - 1)
-    rows = await lists.cash_received(db, place.cut.company, Window(begin, on))
+    rows = await lists.cash_received(db, place.cut.company, Window(begin, on), None, CASH_ROWS_MAX)
     days: dict[date, dict[str, int]] = {}
     for row in rows:
         sums = days.setdefault(row["accounted_on"], {})

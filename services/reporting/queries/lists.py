@@ -176,12 +176,15 @@ async def withheld(
     return await _rows(db, by_status.group_by(notice.c.status)), await _rows(db, by_reason)
 
 
-async def cash_received(db: AsyncConnection, company: str, window: Window) -> list[sa.RowMapping]:
-    """Credits by day of booking, bank account and currency."""
+async def cash_received(
+    db: AsyncConnection, company: str, window: Window, after: After, limit: int
+) -> list[sa.RowMapping]:
+    """Credits by day of booking, bank account and currency, oldest first."""
     total = sa.cast(sa.func.sum(receipt.c.amount_minor), sa.BigInteger).label("amount_minor")
     keys = (receipt.c.accounted_on, receipt.c.bank_account, receipt.c.currency)
     query = sa.select(*keys, sa.func.count().label("payments"), total).where(receipt.c.company == company)
-    return await _rows(db, _windowed(query, receipt, receipt.c.accounted_on, window).group_by(*keys).order_by(*keys))
+    query = _windowed(query, receipt, receipt.c.accounted_on, window).group_by(*keys)
+    return await _rows(db, _page(query, keys, after, limit, newest=False))
 
 
 async def cash_by_kind(db: AsyncConnection, company: str, account_id: str) -> list[sa.RowMapping]:
@@ -199,13 +202,15 @@ async def cash_by_kind(db: AsyncConnection, company: str, account_id: str) -> li
     return await _rows(db, query)
 
 
-async def reconciliations(db: AsyncConnection, company: str, on: date | None) -> list[sa.RowMapping]:
-    """Rows of one closed day, differences first."""
-    query = sa.select(reconciliation).where(reconciliation.c.company == company, reconciliation.c.date == on)
-    differs = sa.func.coalesce(reconciliation.c.difference_minor, 1) == 0
-    return await _rows(
-        db, query.order_by(differs, reconciliation.c.scope, reconciliation.c.currency, reconciliation.c.figure)
-    )
+async def reconciliations(
+    db: AsyncConnection, company: str, window: Window, after: After, limit: int
+) -> list[sa.RowMapping]:
+    """Rows of closed days, differences first; `agrees` is the first of their keys."""
+    r = reconciliation
+    agrees = sa.func.coalesce(r.c.difference_minor, 1) == 0
+    query = sa.select(r, agrees.label("agrees")).where(r.c.company == company)
+    query = _windowed(query, r, r.c.date, window)
+    return await _rows(db, _page(query, (agrees, r.c.scope, r.c.currency, r.c.figure), after, limit, newest=False))
 
 
 async def days(db: AsyncConnection, company: str, window: Window, after: After, limit: int) -> list[sa.RowMapping]:

@@ -146,11 +146,47 @@ LISTS = ("promises", "disputes", "holds", "notices", "cash-received", "reconcili
 async def test_every_list_answers_in_json_and_csv(api: httpx.AsyncClient, world: World) -> None:
     await quarter.live(world, days=10)
     for path in LISTS:
-        query = {"limit": 500} if path not in ("cash-received", "reconciliation", "aging") else {}
-        found = await get(api, path, **query)
-        rows = found.get("items") or found.get("rows") if isinstance(found, dict) else found
+        found = await get(api, path, limit=500)
+        rows = found.get("items") or found.get("rows")
         answer = await api.get(f"/v1/companies/acme/{path}?format=csv")
         assert rows and len(list(csv.reader(io.StringIO(answer.text, newline="")))) == len(rows) + 1, path
+
+
+@pytest.mark.parametrize("path", ["cash-received", "reconciliation", "aging?by=account", "aging"])
+async def test_pages_of_a_list_are_the_whole_list_in_order(api: httpx.AsyncClient, world: World, path: str) -> None:
+    await quarter.live(world, days=5)
+    name = "rows" if "aging" in path else "items"
+    query = {"by": "account"} if "account" in path else {}
+    path = path.partition("?")[0]
+    whole = (await get(api, path, limit=500, **query))[name]
+    page = await get(api, path, limit=1, **query)
+    found = page[name]
+    while page.get("next"):
+        page = await get(api, path, limit=1, cursor=page["next"], **query)
+        assert len(page[name]) == 1
+        found += page[name]
+    assert found == whole and len(whole) > 1
+
+
+async def test_parked_keys_are_paged_oldest_first_for_the_callers_companies_only(
+    api: httpx.AsyncClient, world: World
+) -> None:
+    keys = [f"{company}/C-{n}" for company in ("acme", "other") for n in range(5)]
+    async with world.pool.acquire() as db:
+        await db.executemany(
+            "insert into parked_key (key, company, account_id, code, error, since_at)"
+            " values ($1, split_part($1, '/', 1), null, 'poison', 'no', timestamptz '2026-03-02 10:00+00' - $2::interval)",
+            [(key, timedelta(minutes=n // 2)) for n, key in enumerate(keys)],
+        )
+    found, page = [], {"next": None}
+    while True:
+        cursor = {"cursor": page["next"]} if page["next"] else {}
+        answer = await api.get("/v1/runtime/parked", params={"limit": 2, **cursor})
+        page = answer.json()
+        found += [row["key"] for row in page["items"]]
+        if not page["next"]:
+            break
+    assert found == ["acme/C-4", "acme/C-2", "acme/C-3", "acme/C-0", "acme/C-1"]
 
 
 async def test_summaries(api: httpx.AsyncClient, world: World) -> None:

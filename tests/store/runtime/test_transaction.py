@@ -233,7 +233,7 @@ async def test_figures_count_every_parked_key_and_each_company_names_its_own(wor
         assert await db.fetchval(sql.COUNT_PARKED_OF, ["acme"]) == 1_500
         named = [row["company"] for row in await db.fetch(sql.PARKED_BY_COMPANY)]
         assert (named.count("acme"), named.count("other")) == (1_001, 1_001)
-        assert {row["company"] for row in await db.fetch(sql.PARKED_OF, ["other"], 1_000)} == {"other"}
+        assert {row["company"] for row in await db.fetch(sql.PARKED_OF, ["other"], None, "", 1_000)} == {"other"}
 
 
 async def test_poison_in_control_stops_the_process(world: World) -> None:

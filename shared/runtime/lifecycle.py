@@ -131,11 +131,11 @@ async def close_runtime(runtime: Runtime) -> None:
 
 
 def create_app(service: Service, runtime: Runtime) -> FastAPI:
-    """The API of the service, bound to its runtime."""
+    """The API of the service, bound to its runtime; in a process without the role `api` health and metrics only."""
     app = make_app(
         service.name,
         service.version,
-        routers=[progress_router, *service.routers],
+        routers=[progress_router, *service.routers] if runtime.settings.has("api") else [],
         ready=runtime.ready,
         **service.app_options,
     )
@@ -166,21 +166,18 @@ def _collect_less_often() -> None:
 
 async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) -> int:
     working = await _working_loops(service, settings, runtime)
-    ending: list[Awaitable[None]] = []
-    server = None
-    if settings.has("api"):
-        server = _QuietServer(
-            uvicorn.Config(
-                create_app(service, runtime),
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-                lifespan="off",
-            )
+    server = _QuietServer(
+        uvicorn.Config(
+            create_app(service, runtime),
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            lifespan="off",
         )
-        ending.append(server.serve())
+    )
+    ending: list[Awaitable[None]] = [server.serve()]
     if settings.has("relay"):
         runtime.sink = KafkaSink(settings.kafka_bootstrap, f"{service.name}-{settings.instance}")
         ending.append(loops.run_relay(runtime, runtime.sink))
@@ -189,8 +186,7 @@ async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) ->
     tail = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in ending]
     await runtime.no_new_work.wait()
     await _finish(tasks, settings.drain_timeout_s)
-    if server is not None:
-        server.should_exit = True
+    server.should_exit = True
     runtime.relay_stop.set()
     await _finish(tail, STOP_TIMEOUT_S)
     for failure in failures:

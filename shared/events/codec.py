@@ -58,4 +58,4 @@ def decode(topic: str, key: str, headers: list[tuple[str, bytes]], value: bytes)
 
 def encode(data: BaseModel) -> bytes:
     """Value bytes of a payload."""
-    return data.model_dump_json().encode()
+    return data.__pydantic_serializer__.to_json(data)

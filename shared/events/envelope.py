@@ -5,9 +5,9 @@ topic and key (per partition for `ar.payments` and markers).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.errors import Poison, Stop
@@ -19,9 +19,11 @@ SHARED_IDS = 4_096
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """`actor` is `feed:…`, `user:…`, `service:…` or `customer:…`; `known_at` is set once, at the door."""
+class Envelope(NamedTuple):
+    """`actor` is `feed:…`, `user:…`, `service:…` or `customer:…`; `known_at` is set once, at the door.
+
+    A named tuple, since one is made for every event in and out and a frozen dataclass costs four times as much.
+    """
 
     id: UUID
     source: str
@@ -101,7 +103,7 @@ class Envelope:
             raise Poison(f"the envelope of {found['ce_type']} {found['ce_id']} cannot be read: {problem}") from problem
 
     def with_sequence(self, number: int) -> "Envelope":
-        return replace(self, sequence=sequence_text(number))
+        return self._replace(sequence=sequence_text(number))
 
 
 def sequence_text(number: int) -> str:

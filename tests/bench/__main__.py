@@ -27,6 +27,7 @@ async def measure(wanted: set[str]) -> dict[str, Any]:
             if name in wanted:
                 load = machine()["load_average"]
                 found[name] = {**await part.run(servers), "load_average_before": load}
+                print(f"measured {name}", file=sys.stderr)
     return found
 
 
@@ -66,6 +67,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, object, object]]:
         table += [
             ("cash application, payments/s", part["per_s"], TARGETS["cash"]),
             ("  processor time per payment, worker / PostgreSQL, us", _cpu(part), ""),
+            ("  with two workers, payments/s", part["two_workers"]["per_s"], TARGETS["cash"]),
             ("  rows inserted per payment", part["rows_inserted_per_payment"], ""),
             ("  share of a plain COPY of the same rows", part["share_of_copy"], ""),
         ]
@@ -105,6 +107,7 @@ def main() -> int:
     found: dict[str, Any] = {"machine": machine()}
     found |= asyncio.run(measure(set(chosen.only or parts) - {"none"}))
     if chosen.quarter_days:
+        show(found)
         found["quarter"] = quarter.run(chosen.quarter_days)
     found["failed"] = failures(found)
     show(found)

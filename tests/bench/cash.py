@@ -14,6 +14,8 @@ from tests.scenario.cash_application.desk import CONFIG, customer, invoice, paym
 
 ACCOUNTS, INVOICES_EACH = 500, 12
 PAYMENTS = ACCOUNTS * INVOICES_EACH
+# Two workers lock account rows: with few accounts every batch of one waits for every batch of the other.
+ACCOUNTS_OF_TWO, INVOICES_OF_TWO = 6_000, 2
 OUTCOMES = "select rule, outcome, count(*) as payments from receipt group by 1, 2"
 
 
@@ -25,17 +27,18 @@ def _reference(number: int) -> str:
     return creditor_reference(f"INV{number:07d}")
 
 
-def books() -> list[Any]:
+def books(accounts: int = ACCOUNTS, invoices_each: int = INVOICES_EACH) -> list[Any]:
     """The company, its customers, and open invoices with references of our own."""
-    accounts = [customer(f"C{n}", f"Kunde Nummer {n} GmbH", _iban(n)) for n in range(ACCOUNTS)]
+    customers = [customer(f"C{n}", f"Kunde Nummer {n} GmbH", _iban(n)) for n in range(accounts)]
     documents = [
-        invoice(f"INV-2026-{n:06d}", 10_000 + n, f"C{n % ACCOUNTS}", reference=_reference(n)) for n in range(PAYMENTS)
+        invoice(f"INV-2026-{n:06d}", 10_000 + n, f"C{n % accounts}", reference=_reference(n))
+        for n in range(accounts * invoices_each)
     ]
-    return [event(fact) for fact in (CONFIG, *accounts, *documents)]
+    return [event(fact) for fact in (CONFIG, *customers, *documents)]
 
 
-def payments() -> list[Any]:
-    return [event(_payment(n, n % ACCOUNTS)) for n in range(PAYMENTS)]
+def payments(accounts: int = ACCOUNTS, invoices_each: int = INVOICES_EACH) -> list[Any]:
+    return [event(_payment(n, n % accounts)) for n in range(accounts * invoices_each)]
 
 
 def _payment(number: int, account: int) -> Any:
@@ -44,6 +47,11 @@ def _payment(number: int, account: int) -> Any:
 
 
 async def run(bench: Bench) -> dict[str, Any]:
+    """One worker, with the rows it writes as a share of a plain COPY; then two workers of one group."""
+    return {**await _one(bench), "two_workers": await _two(bench)}
+
+
+async def _one(bench: Bench) -> dict[str, Any]:
     dsn = await bench.database("cash_application")
     pool = await pool_of(dsn)
     await bench.begin_at_the_end(pool)
@@ -54,7 +62,7 @@ async def run(bench: Bench) -> dict[str, Any]:
     await bench.feed(payments())
     found = await _stage(bench, pool, dsn, PAYMENTS)
     wrote = difference(before, await counters(pool))
-    await _prove(pool)
+    await _prove(pool, PAYMENTS)
     inserted = {table: counts[0] for table, counts in wrote.items() if counts[0] >= PAYMENTS // 2}
     rows = sum(inserted.values()) / PAYMENTS
     copied = await copy_rows_per_s(pool, inserted, PAYMENTS // BATCH)
@@ -73,17 +81,34 @@ async def run(bench: Bench) -> dict[str, Any]:
     }
 
 
-async def _stage(bench: Bench, pool: asyncpg.Pool, dsn: str, wanted: int) -> dict[str, float]:
-    worker = bench.worker("cash_application", dsn)
+async def _two(bench: Bench) -> dict[str, Any]:
+    dsn = await bench.database("cash_application")
+    pool = await pool_of(dsn)
+    await bench.begin_at_the_end(pool)
+    facts = books(ACCOUNTS_OF_TWO, INVOICES_OF_TWO)
+    await bench.feed(facts)
+    await _stage(bench, pool, dsn, len(facts))
+    paid = payments(ACCOUNTS_OF_TWO, INVOICES_OF_TWO)
+    await bench.feed(paid)
+    found = await _stage(bench, pool, dsn, len(paid), workers=2)
+    await _prove(pool, len(paid))
+    await pool.close()
+    return {"payments": len(paid), "accounts": ACCOUNTS_OF_TWO, **found}
+
+
+async def _stage(bench: Bench, pool: asyncpg.Pool, dsn: str, wanted: int, workers: int = 1) -> dict[str, float]:
+    group = f"bench-{dsn[-12:]}-{wanted}"
+    started = [bench.worker("cash_application", dsn, beside=group) for _ in range(workers)]
     try:
-        return await bench.timed(pool, worker, wanted)
+        return await bench.timed(pool, *started, wanted=wanted)
     finally:
-        await asyncio.to_thread(worker.stop)
+        for worker in started:
+            await asyncio.to_thread(worker.stop)
 
 
-async def _prove(pool: asyncpg.Pool) -> None:
+async def _prove(pool: asyncpg.Pool, payments: int) -> None:
     """Every payment was posted, and by the own reference."""
     async with pool.acquire() as db:
         found = [tuple(row) for row in await db.fetch(OUTCOMES)]
-    if len(found) != 1 or found[0][2] != PAYMENTS or found[0][0] != "own_reference":
+    if len(found) != 1 or found[0][2] != payments or found[0][0] != "own_reference":
         raise RuntimeError(f"not every payment was applied by its own reference: {found}")

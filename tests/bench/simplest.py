@@ -35,7 +35,7 @@ async def _throughput(bench: Bench, *, relay: bool) -> dict[str, Any]:
     before = await counters(pool)
     worker = bench.worker("simplest", dsn, relay=relay)
     try:
-        found: dict[str, Any] = dict(await bench.timed(pool, worker, EVENTS + 1))
+        found: dict[str, Any] = dict(await bench.timed(pool, worker, wanted=EVENTS + 1))
     finally:
         await asyncio.to_thread(worker.stop)
     if not relay:

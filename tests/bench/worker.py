@@ -1,4 +1,4 @@
-"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP relay|no-relay`: a consumer that works until SIGTERM."""
+"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP MEMBER relay|no-relay`: a consumer that works until SIGTERM."""
 
 import asyncio
 import gc
@@ -18,14 +18,14 @@ HANDLERS = {"simplest": ToyHandler, "cash_application": CashApplicationHandler}
 BATCH_RECORDS = int(os.environ.get("RECOUP_BENCH_BATCH", "500"))
 
 
-async def main(handler: str, dsn: str, bootstrap: str, group: str, relay: str) -> None:
+async def main(handler: str, dsn: str, bootstrap: str, group: str, member: str, relay: str) -> None:
     pool = await pool_of(dsn)
     runtime = World(pool, None, HANDLERS[handler](), None).runtime(batch_records=BATCH_RECORDS)  # type: ignore[arg-type]
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runtime.no_new_work.set)
-    source = KafkaSource(bootstrap, group, READS[SERVICE], f"{group}-0")
+    source = KafkaSource(bootstrap, group, READS[SERVICE], member)
     relaying = None
     if relay == "relay":
-        relaying = asyncio.ensure_future(loops.run_relay(runtime, KafkaSink(bootstrap, f"{group}-relay")))
+        relaying = asyncio.ensure_future(loops.run_relay(runtime, KafkaSink(bootstrap, f"{member}-relay")))
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     await loops.run_consumer(runtime, source)

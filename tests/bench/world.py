@@ -98,32 +98,34 @@ class Bench:
         async with pool.acquire() as db:
             await db.copy_records_to_table("kafka_cursor", records=rows)
 
-    def worker(self, handler: str, dsn: str, *, relay: bool = False) -> Child:
-        """Start a worker process (see tests.bench.worker)."""
+    def worker(self, handler: str, dsn: str, *, relay: bool = False, beside: str = "") -> Child:
+        """Start a worker process (see tests.bench.worker), in a group of its own or in the group `beside`."""
         self.workers += 1
-        arguments = [handler, dsn, self.bootstrap, f"bench-{self.workers}", "relay" if relay else "no-relay"]
+        member = f"bench-{self.workers}"
+        arguments = [handler, dsn, self.bootstrap, beside or member, member, "relay" if relay else "no-relay"]
         command = [sys.executable, "-m", "tests.bench.worker", *arguments]
         log = self.folder / f"worker-{self.workers}.log"
         return spawn("worker", command, log, environment=dict(os.environ), cwd=REPOSITORY)
 
-    async def timed(self, pool: asyncpg.Pool, worker: Child, wanted: int) -> dict[str, float]:
-        """Events per second of `worker` from the first batch it took to the last, and processor time per event."""
+    async def timed(self, pool: asyncpg.Pool, *workers: Child, wanted: int) -> dict[str, float]:
+        """Events per second of the workers from the first batch taken to the last, and processor time per event."""
         began_at = await _position(pool)
         deadline = time.monotonic() + WAIT_TIMEOUT_S
         while (first := await _position(pool)) == began_at:
-            _alive(worker, deadline)
+            _alive(workers, deadline)
             await asyncio.sleep(POLL_S / 5)
-        began, used = time.perf_counter(), self._used(worker)
+        began, used = time.perf_counter(), self._used(workers)
         while (position := await _position(pool)) < began_at + wanted:
-            _alive(worker, deadline)
+            _alive(workers, deadline)
             await asyncio.sleep(POLL_S)
         events, seconds = position - first, time.perf_counter() - began
-        after = self._used(worker)
+        after = self._used(workers)
         cpu = {f"{name}_cpu_us_per_event": round((after[name] - used[name]) * 1e6 / events, 1) for name in used}
         return {"per_s": round(events / seconds), "seconds": round(seconds, 2), **cpu}
 
-    def _used(self, worker: Child) -> dict[str, float]:
-        return {"worker": cpu_s(worker.pid), "postgres": cpu_s(self.postgres_pid), "kafka": cpu_s(self.kafka_pid)}
+    def _used(self, workers: Sequence[Child]) -> dict[str, float]:
+        used = sum(cpu_s(worker.pid) for worker in workers)
+        return {"worker": used, "postgres": cpu_s(self.postgres_pid), "kafka": cpu_s(self.kafka_pid)}
 
 
 async def _position(pool: asyncpg.Pool) -> int:
@@ -131,9 +133,10 @@ async def _position(pool: asyncpg.Pool) -> int:
         return await db.fetchval("select coalesce(sum(next_offset), 0)::bigint from kafka_cursor")
 
 
-def _alive(worker: Child, deadline: float) -> None:
-    if worker.poll() is not None or time.monotonic() > deadline:
-        raise RuntimeError(f"the worker ended or does not come to an end:\n{worker.log_tail(40)}")
+def _alive(workers: Sequence[Child], deadline: float) -> None:
+    for worker in workers:
+        if worker.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the worker ended or does not come to an end:\n{worker.log_tail(40)}")
 
 
 @asynccontextmanager

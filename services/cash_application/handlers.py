@@ -18,6 +18,8 @@ from services.cash_application.domain.books import Books, Cause, Told
 from services.cash_application.domain.candidates import (
     announce,
     clear_group,
+    connect_document,
+    connect_unbooked,
     held_views,
     hold,
     quarantine_view,
@@ -45,6 +47,8 @@ from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent, Policy
 
 POLICY = "matching"
+MONEY_KINDS = frozenset({"payment", "bank_line", "remittance"})
+"""Kinds of quarantined records that are money."""
 INDIGESTIBLE = (Imbalance, DocumentConflict, RateMissing, ItemUnknown)
 LOG = structlog.get_logger()
 State = tuple[Books, str]
@@ -163,6 +167,17 @@ def _plain(rule: Callable[[Books, Any], None]) -> Rule:
     return lambda books, event, policies: rule(books, event.data)
 
 
+def _document(rule: Callable[[Books, Any], None]) -> Rule:
+    """A document that opens may be what cash was announced, held or quarantined for."""
+
+    def run(books: Books, event: Event, policies: Policies) -> None:
+        rule(books, event.data)
+        if books.unbooked:
+            connect_document(books, event.data.document_id, policies.of(event))
+
+    return run
+
+
 def _receive(books: Books, event: Event, policies: Policies) -> None:
     receive(books, event.data, policies.of(event))
 
@@ -187,7 +202,7 @@ def _release_statement(books: Books, event: Event, policies: Policies) -> None:
 def _quarantine(books: Books, event: Event, policies: Policies) -> None:
     """A quarantined payment is cash that may belong to somebody; other records are no cash."""
     fact = event.data
-    if "payment" not in fact.kind:
+    if fact.kind not in MONEY_KINDS:
         return
     group = f"quarantined/{fact.record_id}"
     view = quarantine_view(fact, event.envelope.business_date)
@@ -229,11 +244,15 @@ def _close_day(books: Books, event: Event, policies: Policies) -> None:
     returns.explain_waiting(books, event.company)
     waiting = {str(r.payment_id): r for r in books.receipts.values() if r.open_minor and r.business_date <= on}
     own = [r for r in waiting.values() if r.company == event.company]
-    views = [replace(r.view, available_minor=r.open_minor, came_on=r.business_date) for r in own]
+    late = event.company in books.beyond
+    views = [replace(r.view, available_minor=r.open_minor, late=late or r.business_date < on) for r in own]
     for view in closing_order(views):
         decision = match(view, gather(books, view), policy, closing=True, on=on)
         book_again(books, waiting[view.payment_id], decision, policy)
         books.next_step()
+    unbooked = [c for c in books.unbooked.values() if c.company == event.company and c.since_on <= on]
+    for cash in sorted(unbooked, key=lambda c: c.origin_id):
+        connect_unbooked(books, cash, gather(books, cash.view), policy)
 
 
 def _command(rule: Callable[[Books, Any, Any], Any]) -> Rule:
@@ -281,9 +300,9 @@ RULES: dict[type, Rule] = {
     accounts.AccountUpdated: _plain(register),
     accounts.AccountLinked: _plain(link),
     accounts.AccountUnlinked: _plain(unlink),
-    invoices.InvoiceIssued: _plain(documents.issue),
-    invoices.DebitMemoIssued: _plain(documents.issue),
-    invoices.CreditMemoIssued: _plain(documents.issue_credit),
+    invoices.InvoiceIssued: _document(documents.issue),
+    invoices.DebitMemoIssued: _document(documents.issue),
+    invoices.CreditMemoIssued: _document(documents.issue_credit),
     invoices.InvoiceCancelled: _plain(documents.cancel),
     invoices.InvoiceRebilled: _plain(documents.rebill),
     payments.PaymentReceived: _receive,

@@ -23,13 +23,15 @@ ALONE = ("exact_amount",)
 
 @dataclass(frozen=True, slots=True)
 class WaitingCash:
-    """A payment on which no person decided and of which `open_minor` (above 0) wait."""
+    """Cash of which `open_minor` (above 0) wait: a payment on which no person decided, or cash that is not booked."""
 
     company: str
-    payment_id: UUID
+    origin_id: UUID
     currency: str
     open_minor: int
-    identified: bool
+    source: str
+    payment_id: UUID | None
+    group_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def amount_locks(books: Books) -> list[tuple[int, bool]]:
     for receipt in books.written.receipts.values():
         for minor in {receipt.open_minor, books.open_before.get(receipt.payment_id, 0)} - {0}:
             found[_lock((receipt.company, receipt.currency, minor))] = True
+    for cash in (*books.written.unbooked.values(), *books.written.unbooked_gone.values()):
+        found[_lock(cash.amount)] = True
     return sorted(found.items())
 
 
@@ -60,8 +64,9 @@ def _lock(key: AmountKey) -> int:
 
 
 def no_longer_waiting(books: Books) -> list[tuple[str, UUID]]:
-    """Payments that waited before the batch and do not any more."""
-    return [
+    """Origins of cash that waited before the batch and does not any more."""
+    gone = [(cash.company, cash.origin_id) for cash in books.written.unbooked_gone.values()]
+    return gone + [
         (receipt.company, receipt.payment_id)
         for receipt in books.written.receipts.values()
         if not receipt.open_minor and books.open_before.get(receipt.payment_id)
@@ -86,17 +91,17 @@ def connect_by_amount(
     """Raise and clear candidates by exact amount, each told by the input that last moved the amount.
 
     `fitting`: accounts that owe the amount in one item, at most `ACCOUNTS_MAX` + 1. `standing`: all open candidates of
-    the waiting payments, and of those that no longer wait.
+    the waiting cash, and of what no longer waits.
     """
     rows: dict[UUID, dict[str, Standing]] = {}
     for found in standing:
         rows.setdefault(found.row.origin_id, {})[found.row.account_id] = found
     connected = Connected()
-    for cash in sorted(waiting, key=lambda c: c.payment_id):
+    for cash in sorted(waiting, key=lambda c: c.origin_id):
         key = (cash.company, cash.currency, cash.open_minor)
         fit = fitting.get(key, ())
         wanted = frozenset(fit) if len(fit) <= ACCOUNTS_MAX else frozenset()
-        mine = rows.pop(cash.payment_id, {})
+        mine = rows.pop(cash.origin_id, {})
         for account_id in sorted(wanted - mine.keys()):
             _raise(books, connected, books.amounts[key], cash, account_id)
         for account_id in sorted(mine.keys() - wanted):
@@ -111,20 +116,20 @@ def connect_by_amount(
 
 def _raise(books: Books, connected: Connected, number: int, cash: WaitingCash, account_id: str) -> None:
     """One that stood before the batch and was only cleared within it stands on, and nothing is told."""
-    candidate_id = derive("candidate", cash.company, cash.payment_id, account_id)
+    candidate_id = derive("candidate", cash.company, cash.origin_id, account_id)
     before = books.candidates_before.get(candidate_id)
     stood = before is not None and before.open
     row = Candidate(
         candidate_id,
         cash.company,
-        cash.payment_id,
-        "",
+        cash.origin_id,
+        cash.group_id,
         account_id,
         cash.payment_id,
         cash.open_minor,
         cash.currency,
         ALONE,
-        "unapplied" if cash.identified else "unidentified",
+        cash.source,
         before.since_on if stood else books.causes[number].business_date,
     )
     connected.rows.append(row)

@@ -26,6 +26,7 @@ from services.cash_application.domain.rows import (
     OpenDebit,
     Refund,
     Suggested,
+    UnbookedCash,
 )
 from shared.events.facts import Fact
 from shared.events.ledger import Application, PaymentApplied
@@ -85,6 +86,8 @@ class Written:
     cash: dict[tuple[str, str, str], AccountCash] = field(default_factory=dict)
     item_keys: list[tuple[str, str, UUID, str]] = field(default_factory=list)
     candidates: dict[UUID, Candidate] = field(default_factory=dict)
+    unbooked: dict[UUID, UnbookedCash] = field(default_factory=dict)
+    unbooked_gone: dict[UUID, UnbookedCash] = field(default_factory=dict)
     suggestions: dict[UUID, Receipt] = field(default_factory=dict)
     certificates: list[tuple[UUID, str, UUID, UUID | None, dict[str, Any]]] = field(default_factory=list)
     open_debits: dict[UUID, OpenDebit] = field(default_factory=dict)
@@ -116,6 +119,8 @@ class Books:
         self.credit_uses: dict[UUID, list[CreditUse]] = {}
         self.candidates: dict[UUID, dict[str, Candidate]] = {}
         self.candidates_before: dict[UUID, Candidate | None] = {}
+        self.unbooked: dict[UUID, UnbookedCash] = {}
+        self.unbooked_by: dict[Key, set[UUID]] = {}
         self.suggestions: dict[UUID, list[Suggested]] = {}
         self.open_debits: dict[UUID, OpenDebit] = {}
         self.refunds: dict[UUID, Refund] = {}
@@ -127,6 +132,8 @@ class Books:
         self.causes: dict[int, Cause] = {}
         self.tokens_of: dict[str, list[str]] = {}
         self.lookalikes: dict[tuple[str, str, int], list[ReceiptView]] = {}
+        self.waiting_alike: dict[AmountKey, list[ReceiptView]] = {}
+        self.beyond: set[str] = set()
         self.written = Written()
         self.told: list[Told] = []
         self.cause: Cause
@@ -296,6 +303,29 @@ class Books:
 
     def hold_receipt(self, receipt: Receipt) -> None:
         self.receipts[receipt.payment_id] = receipt
+
+    def note_unbooked(self, cash: UnbookedCash) -> None:
+        """Cash that is known but not booked yet; its amount may be one that somebody owes."""
+        self.written.unbooked[cash.origin_id] = cash
+        self.hold_unbooked(cash)
+        self.amounts[cash.amount] = self._cause_number
+
+    def hold_unbooked(self, cash: UnbookedCash) -> None:
+        """It is found by its group and by its lookup keys."""
+        self.unbooked[cash.origin_id] = cash
+        for mark in (cash.group_id, *cash.keys):
+            self.unbooked_by.setdefault((cash.company, mark), set()).add(cash.origin_id)
+
+    def unbooked_of(self, company: str, marks: Iterable[str]) -> list[UnbookedCash]:
+        """Cash that is not booked, of any of these groups or keys."""
+        found = {origin_id for mark in marks for origin_id in self.unbooked_by.get((company, mark), ())}
+        return [self.unbooked[origin_id] for origin_id in sorted(found & self.unbooked.keys())]
+
+    def forget_unbooked(self, cash: UnbookedCash) -> None:
+        """It is booked, released or refused."""
+        del self.unbooked[cash.origin_id]
+        self.written.unbooked.pop(cash.origin_id, None)
+        self.written.unbooked_gone[cash.origin_id] = cash
 
     def add_applied(self, applied: Applied) -> None:
         self.written.applied.append(applied)

@@ -11,15 +11,16 @@ from uuid import UUID
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.cash import Receipt
 from services.cash_application.domain.matching.folding import account_number, name_key
+from services.cash_application.domain.matching.keys import lookup_keys, tokens
 from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.model import Candidates, Decision, Outcome, PaymentView, ReceiptView
 from services.cash_application.domain.matching.policy import Policy
-from services.cash_application.domain.rows import Candidate
+from services.cash_application.domain.rows import Candidate, UnbookedCash
 from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.events.payments import PaymentAnnounced, QuarantineState, StatementHeld
 from shared.ids import derive
 
-_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
+_IBAN = re.compile(r"(?!RF)[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 ANNOUNCED_DAYS = 5
 """Days between an announcement and its booking, at most."""
 
@@ -144,6 +145,8 @@ def cleared_fact(row: Candidate) -> CashCandidateCleared:
 
 def clear_group(books: Books, group_id: str) -> None:
     """A held statement or a quarantined record was released: what it stood for is cleared."""
+    for cash in books.unbooked_of(books.cause.company, (group_id,)):
+        books.forget_unbooked(cash)
     for rows in list(books.candidates.values()):
         for row in list(rows.values()):
             if row.open and row.group_id == group_id:
@@ -152,7 +155,7 @@ def clear_group(books: Books, group_id: str) -> None:
 
 def clear_announcements(books: Books, receipt: Receipt) -> None:
     """The booking closes the announcement: the same id, the same reference, or the same payer and amount."""
-    if books.candidates:
+    if books.candidates or books.unbooked:
         for group_id in announcement_groups(receipt.view):
             clear_group(books, group_id)
 
@@ -174,8 +177,9 @@ def announce(books: Books, fact: PaymentAnnounced, view: PaymentView, candidates
     """
     if fact.payment_id in books.receipts or any(_booked(view, other) for other in candidates.receipts):
         return
-    group_id = announcement_groups(view)[0]
-    _raise_from_match(books, fact.payment_id, group_id, view, candidates, policy, "announced", fact.payment_id)
+    group_id, keys = announcement_groups(view)[0], tuple(tokens(view))
+    noted = UnbookedCash(group_id, fact.payment_id, "announced", books.cause.business_date, view, keys)
+    _note(books, noted, candidates, policy)
 
 
 def _booked(view: PaymentView, other: ReceiptView) -> bool:
@@ -226,34 +230,59 @@ def quarantine_view(fact: QuarantineState, on: date) -> PaymentView | None:
 
 def hold(books: Books, view: PaymentView, group_id: str, candidates: Candidates, policy: Policy, source: str) -> None:
     """Candidates of money that ingest holds back: a credit of a held statement, a quarantined payment."""
-    _raise_from_match(books, UUID(view.payment_id), group_id, view, candidates, policy, source, None)
+    keys = tuple(tokens(view))
+    _note(books, UnbookedCash(group_id, None, source, books.cause.business_date, view, keys), candidates, policy)
 
 
-def _raise_from_match(
-    books: Books,
-    origin_id: UUID,
-    group_id: str,
-    view: PaymentView,
-    candidates: Candidates,
-    policy: Policy,
-    source: str,
-    payment_id: UUID | None,
-) -> None:
-    decision = match(view, candidates, policy, closing=False, on=books.cause.business_date)
-    evidence = {c.account_id: tuple(c.evidence) for c in decision.candidates}
-    if decision.account_id:
-        evidence.setdefault(decision.account_id, ("reference",))
-    for application in decision.applications:
-        evidence.setdefault(application.account_id, ("reference",))
+def _note(books: Books, cash: UnbookedCash, candidates: Candidates, policy: Policy) -> None:
+    books.note_unbooked(cash)
+    connect_unbooked(books, cash, candidates, policy)
+
+
+def connect_unbooked(books: Books, cash: UnbookedCash, candidates: Candidates, policy: Policy) -> None:
+    """Candidates of cash that is not booked, by the evidence there is now, besides what stands already."""
+    _add(books, cash, _evidence(books, cash, candidates, policy))
+
+
+def connect_document(books: Books, document_id: UUID, policy: Policy) -> None:
+    """A document opened: cash that is not booked and cites it is connected with its account.
+
+    Its amount alone is looked at when the batch is written, over all accounts that owe it.
+    """
+    items = books.document_items.get(document_id, ())
+    if not items or not books.unbooked:
+        return
+    company, account_id = items[0].company, items[0].account_id
+    account = books.account_view(books.accounts[company, account_id])
+    candidates = Candidates(tuple(item.view() for item in items), (account,))
+    for cash in books.unbooked_of(company, lookup_keys(items[0].view())):
+        evidence = _evidence(books, cash, candidates, policy)
+        if "reference" in evidence.get(account_id, ()):
+            _add(books, cash, evidence)
+
+
+def _evidence(books: Books, cash: UnbookedCash, candidates: Candidates, policy: Policy) -> dict[str, set[str]]:
+    """Account -> evidence. What the rules would post is cited."""
+    decision = match(cash.view, candidates, policy, closing=False, on=books.cause.business_date)
+    evidence = {c.account_id: set(c.evidence) for c in decision.candidates}
+    named = {a.account_id for a in decision.applications} | ({decision.account_id} if decision.account_id else set())
+    for account_id in named:
+        evidence.setdefault(account_id, {"reference"})
+    return evidence
+
+
+def _add(books: Books, cash: UnbookedCash, evidence: dict[str, set[str]]) -> None:
     for account_id in sorted(evidence):
+        old = books.candidates.get(cash.origin_id, {}).get(account_id)
+        standing = set(old.evidence) if old is not None and old.open else set()
         raise_candidate(
             books,
-            origin_id,
-            group_id,
+            cash.origin_id,
+            cash.group_id,
             account_id,
-            payment_id,
-            view.amount_minor,
-            view.currency,
-            evidence[account_id],
-            source,
+            cash.payment_id,
+            cash.view.amount_minor,
+            cash.view.currency,
+            tuple(sorted(standing | evidence[account_id])),
+            cash.source,
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.cash_application.domain import commands
 from services.cash_application.domain.candidates import announcement_groups, held_views, quarantine_view
 from services.cash_application.domain.cash import payment_view
-from services.cash_application.domain.matching.keys import tokens
+from services.cash_application.domain.matching.keys import number_keys, tokens
 from services.cash_application.domain.matching.model import PaymentView
 from services.cash_application.domain.receipt_keys import receipt_keys
 from shared.events import accounts, collections, invoices, payments
@@ -20,7 +20,8 @@ Id = tuple[str, UUID]
 
 @dataclass(slots=True)
 class Needs:
-    """`owners`: accounts of the events themselves (a row is made for one that is new). `views`, `tokens_of`: payments
+    """`owners`: accounts of the events themselves (a row is made for one that is new). `opening_keys`: lookup keys of
+    documents that open. `views`, `tokens_of`: payments
     to match, by payment id; `unbooked`: those of them that never post. `touched`: payments whose applications are
     needed; `cancelled`: documents likewise."""
 
@@ -44,6 +45,7 @@ class Needs:
     payable: set[tuple[str, str, int]] = field(default_factory=set)
     disputes: set[Id] = field(default_factory=set)
     days: list[tuple[str, date]] = field(default_factory=list)
+    opening_keys: set[Key] = field(default_factory=set)
 
     def tokens(self) -> set[Key]:
         """(company, key) of everything that is to be matched."""
@@ -75,6 +77,8 @@ def _account(needs: Needs, company: str, on: date, fact: Any) -> None:
 def _document(needs: Needs, company: str, on: date, fact: invoices.Document) -> None:
     needs.owners.add((company, fact.account_id))
     needs.documents.add((company, fact.document_id))
+    keys = number_keys(fact.number, fact.references.payment_reference or None)
+    needs.opening_keys.update((company, key) for key in keys)
     for target in getattr(fact, "applies_to", ()):
         needs.documents.add((company, target.document_id))
 

@@ -4,6 +4,7 @@ Invariant: rules touch only accounts whose rows are locked, and never move cash 
 another one.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -148,8 +149,19 @@ def gather(books: Books, view: PaymentView) -> Candidates:
     return Candidates(
         items=tuple(item.view() for item in items.values()),
         accounts=tuple(books.account_view(account) for account in known),
-        receipts=tuple(books.lookalikes.get((company, view.currency, view.amount_minor), ())),
+        receipts=tuple(_alike(books, view)),
     )
+
+
+def _alike(books: Books, view: PaymentView) -> Iterator[ReceiptView]:
+    """Receipts that look alike, as they are now: the batch may have applied what waited when they were loaded."""
+    key = (view.company, view.currency)
+    for alike in (
+        *books.lookalikes.get((*key, view.amount_minor), ()),
+        *books.waiting_alike.get((*key, view.open_minor), ()),
+    ):
+        receipt = books.receipts.get(UUID(alike.payment_id)) if alike.open_minor else None
+        yield replace(alike, open_minor=receipt.open_minor) if receipt is not None else alike
 
 
 def book_decision(books: Books, receipt: Receipt, decision: Decision, policy: Policy) -> None:
@@ -282,5 +294,7 @@ def _remember(books: Books, receipt: Receipt, item_ids: list[UUID]) -> None:
         view.payer_account,
         view.payer_name,
         documents,
+        receipt.open_minor,
+        receipt.account_id,
     )
     books.lookalikes.setdefault((receipt.company, receipt.currency, receipt.amount_minor), []).append(alike)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from services.cash_application.domain.matching.model import PaymentView
+
 
 @dataclass(slots=True)
 class Account:
@@ -130,6 +132,32 @@ class Candidate:
     source: str
     since_on: date
     open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UnbookedCash:
+    """Cash that is known but not booked: announced, a credit of a held statement, a quarantined payment. It stands
+    until its group is booked, released or refused. `keys`: by which an item that opens later finds it."""
+
+    group_id: str
+    payment_id: UUID | None
+    source: str
+    since_on: date
+    view: PaymentView
+    keys: tuple[str, ...]
+
+    @property
+    def company(self) -> str:
+        return self.view.company
+
+    @property
+    def origin_id(self) -> UUID:
+        return UUID(self.view.payment_id)
+
+    @property
+    def amount(self) -> tuple[str, str, int]:
+        """Company, currency, minor units."""
+        return self.view.company, self.view.currency, self.view.amount_minor
 
 
 @dataclass(slots=True)

@@ -3,6 +3,8 @@
 The number of statements does not depend on the size of the batch; nothing is looked for where no cash waits.
 """
 
+from dataclasses import fields
+
 import asyncpg
 
 from services.cash_application.domain.amount_evidence import (
@@ -32,12 +34,20 @@ from unnest($2::int[], $3::bool[]) as l(lock, exclusive)
 WAITING = """
 select r.* from unnest($1::text[], $2::bpchar[], $3::bigint[]) as wanted(company, currency, amount_minor)
 cross join lateral (
-  select i.company, i.payment_id, i.currency, i.open_minor, i.unidentified_minor from receipt i
-  where i.company = wanted.company and i.currency = wanted.currency and i.open_minor = wanted.amount_minor
-    and i.open_minor <> 0 and not i.by_person
-  order by i.business_date desc, i.payment_id desc limit $4
+  (select i.company, i.payment_id as origin_id, i.currency, i.open_minor,
+     case when i.unidentified_minor = 0 then 'unapplied' else 'unidentified' end as source, i.payment_id, '' as group_id
+   from receipt i
+   where i.company = wanted.company and i.currency = wanted.currency and i.open_minor = wanted.amount_minor
+     and i.open_minor <> 0 and not i.by_person
+   order by i.business_date desc, i.payment_id desc limit $4)
+  union all
+  (select u.company, u.origin_id, u.currency, u.amount_minor, u.source, u.payment_id, u.group_id from unbooked_cash u
+   where u.company = wanted.company and u.currency = wanted.currency and u.amount_minor = wanted.amount_minor
+   order by u.since_on desc, u.origin_id desc limit $4)
 ) as r
 """
+
+COLUMNS = tuple(field.name for field in fields(WaitingCash))
 
 FITTING = """
 select wanted.company, wanted.currency, wanted.amount_minor, f.account_id
@@ -75,7 +85,7 @@ async def lock_amounts(db: asyncpg.Connection, books: Books) -> None:
 async def connect(db: asyncpg.Connection, books: Books) -> Connected:
     """Candidates by exact amount as they stand after the batch, written; the caller publishes what is told."""
     waiting = await _waiting(db, books)
-    origins = [(cash.company, cash.payment_id) for cash in waiting] + no_longer_waiting(books)
+    origins = [(cash.company, cash.origin_id) for cash in waiting] + no_longer_waiting(books)
     if not origins:
         return Connected()
     fitting = await _fitting(db, waiting)
@@ -91,12 +101,7 @@ async def _waiting(db: asyncpg.Connection, books: Books) -> list[WaitingCash]:
     if not books.amounts:
         return []
     rows = await db.fetch(WAITING, *zip(*books.amounts, strict=True), WAITING_OF_AMOUNT_MAX)
-    return [
-        WaitingCash(
-            row["company"], row["payment_id"], row["currency"], row["open_minor"], not row["unidentified_minor"]
-        )
-        for row in rows
-    ]
+    return [WaitingCash(*(row[name] for name in COLUMNS)) for row in rows]
 
 
 async def _fitting(db: asyncpg.Connection, waiting: list[WaitingCash]) -> dict[AmountKey, list[str]]:

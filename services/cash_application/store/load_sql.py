@@ -101,7 +101,24 @@ select a.* from account a join unnest($1::text[], $2::text[]) as wanted(company,
   using (company, account_id) order by company, account_id for update of a
 """
 
-SNAPSHOT = "select pg_current_snapshot()::text"
+SNAPSHOT = """
+select pg_current_snapshot()::text as snapshot, exists (select 1 from unbooked_cash) as unbooked
+"""
+
+UNBOOKED_WAITING = """
+select u.* from unnest($1::text[]) as d(company)
+cross join lateral (
+  select * from unbooked_cash i where i.company = d.company order by i.since_on desc, i.origin_id desc limit $2
+) as u
+"""
+
+UNBOOKED_MET = """
+select u.* from unbooked_cash u join unnest($1::text[], $2::text[]) as wanted(company, group_id)
+  using (company, group_id)
+union all
+(select u.* from unbooked_cash u where u.company = any($3::text[]) and u.keys && $4::text[]
+  order by u.since_on desc, u.origin_id desc limit $5)
+"""
 
 ITEMS = """
 select o.* from open_item o join unnest($1::text[], $2::uuid[]) as wanted(company, item_id) using (company, item_id)
@@ -212,8 +229,22 @@ select d.* from item_dispute d join unnest($1::text[], $2::uuid[]) as wanted(com
 
 PARKED = "select company, account_id from parked_key where key = any($1::text[]) and account_id is not null"
 
+WAITING_ALIKE = """
+select r.* from unnest($1::text[], $2::bpchar[], $3::bigint[]) as wanted(company, currency, amount_minor)
+cross join lateral (
+  select * from receipt i where i.company = wanted.company and i.currency = wanted.currency
+    and i.open_minor = wanted.amount_minor and i.open_minor <> 0 and not i.by_person
+  order by i.business_date desc, i.payment_id desc limit $4
+) as r
+"""
+
+BEYOND = """
+select d.company from unnest($1::text[], $2::date[]) as d(company, "on")
+where exists (select 1 from receipt r where r.company = d.company and r.business_date > d."on")
+"""
+
 ALIKE = """
-select r.payment_id, r.company, r.currency, r.amount_minor, r.valued_on, r.view,
+select r.payment_id, r.company, r.currency, r.amount_minor, r.open_minor, r.account_id, r.valued_on, r.view,
   (select coalesce(array_agg(distinct o.document_id), '{}') from application a join open_item o using (company, item_id)
    where a.payment_id = r.payment_id and a.company = r.company) as documents
 from unnest($1::text[], $2::bpchar[], $3::bigint[], $4::date[], $5::date[])

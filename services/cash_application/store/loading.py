@@ -15,9 +15,8 @@ import asyncpg
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.cash import AccountCash
 from services.cash_application.domain.exchange import Exchange
-from services.cash_application.domain.matching.model import ReceiptView
 from services.cash_application.domain.needs import Id, Key, Needs, see
-from services.cash_application.domain.rows import CreditUse, DocumentWait
+from services.cash_application.domain.rows import CreditUse, DocumentWait, UnbookedCash
 from services.cash_application.store import approvals, mapping
 from services.cash_application.store import load_sql as sql
 from shared.errors import Transient
@@ -29,18 +28,23 @@ DEBITS_MAX = 500
 AMOUNT_ITEMS_MAX = 41
 ALIKE_MAX = 5
 ALIKE_DAYS = 31
+WAITING_ALIKE_MAX = 1_000
+UNBOOKED_MAX = 1_000
+"""Sums of cash that is not booked which one batch or close looks at, the newest first: they stand for days only."""
 REFUND_DAYS = 30
 
 
 @dataclass(slots=True)
 class Found:
-    """What the unlocked reading found: ids to read again and accounts to lock."""
+    """What the unlocked reading found: ids to read again and accounts to lock. `movable`: payments in the books whose
+    cash the batch may move."""
 
     lock: set[Key] = field(default_factory=set)
     payers: set[Key] = field(default_factory=set)
     items: set[Id] = field(default_factory=set)
     payments: set[Id] = field(default_factory=set)
     pays_for: dict[Key, set[str]] = field(default_factory=dict)
+    movable: set[Id] = field(default_factory=set)
 
 
 async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -> tuple[Books, str]:
@@ -51,10 +55,13 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
     await _waits_met(db, needs)
     await _waits(db, books, needs)
     await _waiting_receipts(db, needs, found)
+    await _unbooked_waiting(db, books, needs)
     await _by_keys(db, books, needs, found)
     await _concerned(db, needs, found)
     await _lock(db, books, needs, found)
-    snapshot = await db.fetchval(sql.SNAPSHOT)
+    seen = await db.fetchrow(sql.SNAPSHOT)
+    if seen["unbooked"]:
+        await _unbooked_met(db, books, needs)
     await _parked(db, books, needs)
     await _receipts(db, books, needs, found)
     await _items(db, books, needs, found)
@@ -62,8 +69,9 @@ async def load_books(db: asyncpg.Connection, needs: Needs, exchange: Exchange) -
     await _documents(db, books, needs)
     await _money_beside(db, books, needs, found)
     await _alike(db, books, needs)
-    _check_whole(books)
-    return books, snapshot
+    await _at_close(db, books, needs)
+    _check_whole(books, found)
+    return books, seen["snapshot"]
 
 
 def _pairs(ids: Iterable[tuple[str, Any]]) -> tuple[list[str], list[Any]]:
@@ -115,6 +123,32 @@ async def _waiting_receipts(db: asyncpg.Connection, needs: Needs, found: Found) 
             found.payments.add((row["company"], row["payment_id"]))
 
 
+async def _unbooked_waiting(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    """At a day's close cash that is not booked is looked at again: item and cash may have come at the same instant."""
+    if not needs.days:
+        return
+    rows = await db.fetch(sql.UNBOOKED_WAITING, [company for company, _ in needs.days], UNBOOKED_MAX)
+    for cash in map(mapping.unbooked_of, rows):
+        _hold_unbooked(books, needs, cash)
+        see(needs, cash.view)
+        needs.unbooked.add(cash.view.payment_id)
+
+
+async def _unbooked_met(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    """Cash that is not booked: what the batch books, releases or refuses, and what may mean documents that open."""
+    if needs.groups or needs.opening_keys:
+        companies = sorted({company for company, _ in needs.opening_keys})
+        keys = sorted({key for _, key in needs.opening_keys})
+        rows = await db.fetch(sql.UNBOOKED_MET, *_pairs(needs.groups), companies, keys, UNBOOKED_MAX)
+        for cash in map(mapping.unbooked_of, rows):
+            _hold_unbooked(books, needs, cash)
+
+
+def _hold_unbooked(books: Books, needs: Needs, cash: UnbookedCash) -> None:
+    books.hold_unbooked(cash)
+    needs.origins.add((cash.company, cash.origin_id))
+
+
 async def _by_keys(db: asyncpg.Connection, books: Books, needs: Needs, found: Found) -> None:
     tokens = needs.tokens()
     if not tokens:
@@ -151,6 +185,7 @@ def _says_nothing(key: str, accounts: set[str]) -> bool:
 async def _concerned(db: asyncpg.Connection, needs: Needs, found: Found) -> None:
     """Payments, items and accounts behind ids: what stands on an item that is cancelled, what a payment paid."""
     old = needs.touched | (found.payments - needs.payments)
+    found.movable |= old
     documents = needs.documents | needs.cancelled
     if not (old or needs.receipt_keys or needs.items or documents):
         return
@@ -167,6 +202,7 @@ async def _concerned(db: asyncpg.Connection, needs: Needs, found: Found) -> None
             found.items.add((row["company"], row["id"]))
         else:
             found.payments.add((row["company"], row["id"]))
+            found.movable.add((row["company"], row["id"]))
         if row["account_id"]:
             found.lock.add((row["company"], row["account_id"]))
 
@@ -339,25 +375,37 @@ async def _alike(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
     columns = [[key[n] for key in keys] for n in range(3)]
     rows = await db.fetch(sql.ALIKE, *columns, first, last, ALIKE_MAX)
     for row in rows:
-        body = row["view"]
-        alike = ReceiptView(
-            str(row["payment_id"]),
-            row["currency"],
-            row["amount_minor"],
-            row["valued_on"],
-            body.get("account"),
-            body.get("name"),
-            tuple(sorted(str(document) for document in row["documents"])),
-        )
+        documents = tuple(sorted(str(document) for document in row["documents"]))
+        alike = mapping.alike_of(row, documents)
         books.lookalikes.setdefault((row["company"], row["currency"], row["amount_minor"]), []).append(alike)
+
+
+async def _at_close(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
+    """What only the run at a day's close looks at: cash of the same amount that waits, and whether cash of a later day
+    is booked already, so that what is open now says nothing of the day that closes."""
+    if not needs.days:
+        return
+    amounts = sorted({(view.company, view.currency, view.open_minor) for view in needs.views.values()})
+    rows = await db.fetch(sql.WAITING_ALIKE, *([key[n] for key in amounts] for n in range(3)), WAITING_ALIKE_MAX)
+    for row in rows:
+        key = (row["company"], row["currency"], row["open_minor"])
+        books.waiting_alike.setdefault(key, []).append(mapping.alike_of(row))
+    companies, dates = [company for company, _ in needs.days], [on for _, on in needs.days]
+    books.beyond = {row["company"] for row in await db.fetch(sql.BEYOND, companies, dates)}
 
 
 def _days_before(on: date, days: int) -> date:
     return on - timedelta(days=days) if on > date.min + timedelta(days=days) else date.min
 
 
-def _check_whole(books: Books) -> None:
-    """What a live application names must have been found and locked by the first reading."""
+def _check_whole(books: Books, found: Found) -> None:
+    """What a live application names, and every account on which cash of a payment that may move lies, must have been
+    found and locked by the first reading."""
+    for company, payment_id in found.movable:
+        receipt = books.receipts.get(payment_id)
+        for account_id in (receipt.account_id, *receipt.parts) if receipt is not None else ():
+            if account_id and (company, account_id) not in books.locked:
+                raise Transient(f"cash of payment {payment_id} was moved to account {account_id} meanwhile; read again")
     missing: list[UUID] = []
     for rows in books.applied.values():
         for row in rows:

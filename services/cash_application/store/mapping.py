@@ -10,8 +10,22 @@ from services.cash_application.domain.cash import Part, Receipt
 from services.cash_application.domain.exchange import Rate
 from services.cash_application.domain.items import Item
 from services.cash_application.domain.journal import FUNDINGS
-from services.cash_application.domain.matching.model import Discount, PaymentView, RemittanceLine
-from services.cash_application.domain.rows import Account, Applied, Candidate, Document, OpenDebit, Refund, Suggested
+from services.cash_application.domain.matching.model import (
+    Discount,
+    PaymentView,
+    ReceiptView,
+    RemittanceLine,
+)
+from services.cash_application.domain.rows import (
+    Account,
+    Applied,
+    Candidate,
+    Document,
+    OpenDebit,
+    Refund,
+    Suggested,
+    UnbookedCash,
+)
 from services.cash_application.domain.suggestions import in_order
 
 _RELIEF = tuple(f"relief_{name}" for name in FUNDINGS)
@@ -82,11 +96,15 @@ def receipt_of(row: asyncpg.Record) -> Receipt:
 
 def view_of(row: asyncpg.Record) -> PaymentView:
     """The payment as the matcher sees it, from what `view_body` kept."""
+    return _view(row, str(row["payment_id"]), row["bank_account"])
+
+
+def _view(row: asyncpg.Record, name: str, bank_account: str) -> PaymentView:
     body = row["view"]
     return PaymentView(
-        str(row["payment_id"]),
+        name,
         row["company"],
-        row["bank_account"],
+        bank_account,
         row["currency"],
         row["amount_minor"],
         row["valued_on"],
@@ -97,6 +115,22 @@ def view_of(row: asyncpg.Record) -> PaymentView:
         body.get("end_to_end"),
         body.get("creditor_reference"),
         body.get("charges", 0),
+    )
+
+
+def alike_of(row: asyncpg.Record, documents: tuple[str, ...] = ()) -> ReceiptView:
+    """A receipt as another payment of its amount sees it."""
+    body = row["view"]
+    return ReceiptView(
+        str(row["payment_id"]),
+        row["currency"],
+        row["amount_minor"],
+        row["valued_on"],
+        body.get("account"),
+        body.get("name"),
+        documents,
+        row["open_minor"],
+        row["account_id"],
     )
 
 
@@ -186,6 +220,11 @@ def candidate_of(row: asyncpg.Record) -> Candidate:
         row["since_on"],
         row["open"],
     )
+
+
+def unbooked_of(row: asyncpg.Record) -> UnbookedCash:
+    view = _view(row, str(row["origin_id"]), "")
+    return UnbookedCash(row["group_id"], row["payment_id"], row["source"], row["since_on"], view, tuple(row["keys"]))
 
 
 def suggested_of(row: asyncpg.Record) -> Suggested:

@@ -169,6 +169,24 @@ on conflict (candidate_id) do update set group_id = excluded.group_id, payment_i
   since_on = excluded.since_on, open = excluded.open
 """
 
+UNBOOKED_GONE = """
+delete from unbooked_cash using unnest($1::text[], $2::uuid[]) as gone(company, origin_id)
+where unbooked_cash.company = gone.company and unbooked_cash.origin_id = gone.origin_id
+"""
+
+UNBOOKED = """
+insert into unbooked_cash (company, origin_id, group_id, payment_id, source, currency, amount_minor, valued_on,
+  since_on, view, keys)
+select company, origin_id, group_id, payment_id, source, currency, amount_minor, valued_on, since_on, view,
+  string_to_array(keys, E'\\x1f')
+from unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::date[],
+  $9::date[], $10::jsonb[], $11::text[])
+  as u(company, origin_id, group_id, payment_id, source, currency, amount_minor, valued_on, since_on, view, keys)
+on conflict (company, origin_id) do update set group_id = excluded.group_id, payment_id = excluded.payment_id,
+  source = excluded.source, currency = excluded.currency, amount_minor = excluded.amount_minor,
+  valued_on = excluded.valued_on, view = excluded.view, keys = excluded.keys
+"""
+
 CERTIFICATES = """
 insert into certificate (certificate_id, company, payment_id, posting_id, content, snapshot)
 select c.certificate_id, c.company, c.payment_id, c.posting_id, c.content, $6::text::pg_snapshot

@@ -311,6 +311,8 @@ async def _beside(db: asyncpg.Connection, written: Written) -> None:
     fresh = {row[1:4] for row in uses}
     await _many(db, sql.CREDIT_USES_REVERSED, [row for row in written.credit_uses_reversed if row[:3] not in fresh])
     await _many(db, sql.CANDIDATES, candidate_rows(written.candidates.values()))
+    await _many(db, sql.UNBOOKED_GONE, [(c.company, c.origin_id) for c in written.unbooked_gone.values()])
+    await _many(db, sql.UNBOOKED, _unbooked(written))
     await _many(db, sql.OPEN_DEBITS, _debits(written))
     await _many(db, sql.REFUNDS, _refunds(written))
     await approvals.save(db, written)
@@ -336,6 +338,25 @@ def candidate_rows(candidates: Iterable[Candidate]) -> list[Row]:
             c.open,
         )
         for c in candidates
+    ]
+
+
+def _unbooked(written: Written) -> list[Row]:
+    return [
+        (
+            c.company,
+            c.origin_id,
+            c.group_id,
+            c.payment_id,
+            c.source,
+            c.view.currency,
+            c.view.amount_minor,
+            c.view.valued_on,
+            c.since_on,
+            view_body(c.view),
+            sql.UNIT.join(c.keys),
+        )
+        for c in written.unbooked.values()
     ]
 
 

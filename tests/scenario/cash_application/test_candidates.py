@@ -111,10 +111,11 @@ async def test_a_quarantined_payment_is_a_candidate_until_its_release(desk: Desk
         (["N-1", "Nordwind Handels GmbH"], ["name"]),
         (["N-1", "DE89 3704 0044 0532 0130 00"], ["bank_account"]),
         (["payment of INV-2026-00017"], ["reference"]),
+        (["RF18 5390 0754 7034"], ["reference"]),
     ],
 )
 async def test_hints_of_a_quarantined_payment_find_its_account(desk: Desk, hints: list[str], evidence: list[str]):
-    await desk.feed(customer(), invoice("INV-2026-00017", 12_345))
+    await desk.feed(customer(), invoice("INV-2026-00017", 12_345, reference="RF18539007547034"))
     told = await desk.feed(quarantined(RecordQuarantined, None).model_copy(update={"hints": hints}))
     candidate = only(told, CashCandidate)
     assert (candidate.account_id, candidate.evidence) == ("C1", evidence)

@@ -144,6 +144,34 @@ async def test_a_return_sees_what_a_person_applied_just_before_it(desk: Desk):
     assert (await desk.item("INV-2026-00017"))["remaining_minor"] == 4_000
 
 
+async def test_a_return_waits_for_the_account_to_which_a_person_moves_the_cash(desk: Desk):
+    """C2 has cash of its own on account: what the return writes there must build on it."""
+    await desk.feed(customer(), customer("C2", "Suedstern AG", "DE02120300000000202051"))
+    await desk.feed(payment("p1", 4_000, "x"), payment("p2", 7_000, "x", **STRANGER))
+    await desk.command(_on_account("p2", 7_000))
+    handler, started = desk.unit.handler, asyncio.Event()
+
+    class Slow(CashApplicationHandler):
+        async def save(self, db: Any, effects: Any) -> None:
+            started.set()
+            await asyncio.sleep(0.5)
+            await super().save(db, effects)
+
+    desk.unit.handler = Slow()
+    moving = asyncio.create_task(desk.command(_on_account("p1", 4_000)))
+    await started.wait()
+    desk.unit.handler = handler
+    await patiently(desk, returned("r1", 4_000, of="p1"))
+    await moving
+    assert (await desk.receipt("p1"))["returned_minor"] == 4_000
+    cash = await desk.rows("select account_id, unapplied_minor, on_account_minor, version from account_cash order by 1")
+    assert [tuple(row) for row in cash] == [("C1", 0, 0, 2), ("C2", 0, 7_000, 3)]
+
+
+def _on_account(name: str, minor: int) -> commands.PutOnAccount:
+    return commands.PutOnAccount(payment_id=pay_id(name), account_id="C2", amount_minor=minor, currency="EUR")
+
+
 async def test_a_credit_and_its_invoice_of_another_account_at_once_meet_at_the_close(desk: Desk):
     await desk.feed(customer(), customer("C2", "Suedstern AG", "DE02120300000000202051"))
     await at_once(desk, invoice("INV-1", 10_000), credit("CM-1", 4_000, "C2", on={"INV-1": 4_000}))

@@ -77,6 +77,8 @@ def exact_amount(case: Case) -> Verdict:
         return Verdict("exact_amount", Reason.ACCOUNT_PARKED, final=True)
     if _cites_something(case):
         return Verdict("exact_amount", Reason.CITATION_UNRESOLVED, evidence=_unread(case))
+    if case.found.customers - set(case.payer.known):
+        return Verdict("exact_amount", Reason.PAYER_CONTRADICTS)
     if "exact_amount" in case.policy.closing_only and not case.closing:
         return Verdict("exact_amount", Reason.WAITS_FOR_CLOSE, final=True)
     searched = search_amount(case, frozenset(case.payer.known))
@@ -88,11 +90,13 @@ def exact_amount(case: Case) -> Verdict:
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=searched.hits, **figures)
     if others := _as_likely(case, searched.hits[0]):
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=others, **figures)
+    if case.found.customers and searched.hits[0].applications[0].account_id not in case.found.customers:
+        return Verdict("exact_amount", Reason.PAYER_CONTRADICTS, proposals=searched.hits, **figures)
     if searched.chance > case.policy.lambda_max:
         return Verdict("exact_amount", Reason.CHANCE_TOO_HIGH, proposals=searched.hits, **figures)
     if twin_that_waits(case):
         return Verdict("exact_amount", Reason.AMOUNT_NOT_UNIQUE, proposals=searched.hits, **figures)
-    if case.payment.came_on is not None and case.payment.came_on < case.on:
+    if case.payment.late:
         return Verdict("exact_amount", Reason.AMOUNT_LATE, proposals=searched.hits, **figures)
     return Verdict("exact_amount", None, searched.hits[0], "payer", final=True, **figures)
 

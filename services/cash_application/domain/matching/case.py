@@ -92,20 +92,29 @@ def earlier_twin(case: Case, documents: tuple[str, ...]) -> ReceiptView | None:
 
 
 def twin_that_waits(case: Case) -> ReceiptView | None:
-    """An earlier receipt of the same payer and amount that has paid nothing yet: it may be the one that was meant."""
+    """An earlier receipt of the same payer or account of which the same amount waits, however long: it may be the one
+    that was meant."""
     own = (case.payment.valued_on, case.payment.payment_id)
-    return next((r for r in _twins(case) if not r.documents and (r.valued_on, r.payment_id) < own), None)
+    for receipt in case.candidates.receipts:
+        waits = (receipt.currency, receipt.open_minor) == (case.payment.currency, case.available_minor)
+        if waits and (receipt.valued_on, receipt.payment_id) < own:
+            if receipt.account_id in case.payer.known or _same_payer(case.payment, receipt):
+                return receipt
+    return None
 
 
 def _twins(case: Case) -> Iterator[ReceiptView]:
     """Receipts of the same payer and amount within the days of a duplicate, oldest first."""
     payment = case.payment
-    bank_account, name = account_number(payment.payer_account), name_key(payment.payer_name)
     for receipt in sorted(case.candidates.receipts, key=lambda r: (r.valued_on, r.payment_id)):
         days = abs((payment.valued_on - receipt.valued_on).days)
         same_money = (receipt.currency, receipt.amount_minor) == (payment.currency, payment.amount_minor)
-        same_account = bool(bank_account) and account_number(receipt.payer_account) == bank_account
-        same_name = bool(name) and name_key(receipt.payer_name) == name
-        if receipt.payment_id != payment.payment_id and same_money and (same_account or same_name):
-            if days <= case.policy.duplicate_days:
+        if receipt.payment_id != payment.payment_id and same_money and days <= case.policy.duplicate_days:
+            if _same_payer(payment, receipt):
                 yield receipt
+
+
+def _same_payer(payment: PaymentView, receipt: ReceiptView) -> bool:
+    bank_account, name = account_number(payment.payer_account), name_key(payment.payer_name)
+    same_account = bool(bank_account) and account_number(receipt.payer_account) == bank_account
+    return same_account or (bool(name) and name_key(receipt.payer_name) == name)

@@ -69,8 +69,8 @@ class RemittanceLine:
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
-    """A receipt as the matcher sees it. `available_minor` is what is still unapplied (None: the whole amount);
-    `came_on` the business day on which it came, None while that day is open."""
+    """A receipt as the matcher sees it. `available_minor` is what is still unapplied (None: the whole amount); `late`:
+    what is open now is not what was open on the day on which it came."""
 
     payment_id: str
     company: str
@@ -86,7 +86,7 @@ class PaymentView:
     creditor_reference: str | None = None
     charges_minor: int = 0
     available_minor: int | None = None
-    came_on: date | None = None
+    late: bool = False
 
     @property
     def open_minor(self) -> int:
@@ -148,7 +148,8 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptView:
-    """An earlier receipt that looks alike (same payer account or name, amount, currency); `documents`: what it paid."""
+    """Another receipt of the same amount and currency; `documents`: what it paid; `open_minor`: what of it waits, on
+    `account_id` if that is known."""
 
     payment_id: str
     currency: str
@@ -157,6 +158,8 @@ class ReceiptView:
     payer_account: str | None = None
     payer_name: str | None = None
     documents: tuple[str, ...] = ()
+    open_minor: int = 0
+    account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,19 @@ from services.cash_application.domain.matching.numbers import (
     places,
     printed_numbers,
 )
-from services.cash_application.domain.matching.scan import Chain, Scan, label_before, loose_digits, scan
+from services.cash_application.domain.matching.scan import (
+    GAP_MAX,
+    Chain,
+    Scan,
+    customer_numbers,
+    label_before,
+    loose_digits,
+    scan,
+)
 
 WEAK_MIN = 5
 REFERENCE_MAX = 25
-_RF_START = re.compile(r"(?<![A-Z0-9])RF\d{2}")
-_RF_WHOLE = re.compile(r"RF\d{2}[A-Z0-9]*(?: [A-Z0-9]{1,4}(?![A-Z0-9]))*")
+_RF_START = re.compile(r"(?<![A-Z0-9])RF[^A-Z0-9]?\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +61,16 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All citations of a payment, those that lead nowhere, and the candidate accounts whose number is cited. `loose`:
-    digits beside document numbers that nobody explains; they may be further documents in a short form."""
+    """All citations of a payment, those that lead nowhere, and the candidate accounts whose number is cited.
+    `customers`: these, and accounts whose number is cited by its digits under a label. `loose`: digits beside document
+    numbers that nobody explains; they may be further documents in a short form."""
 
     references: tuple[Citation, ...]
     documents: tuple[Citation, ...]
     unresolved: tuple[Unresolved, ...]
     accounts: frozenset[str]
     loose: tuple[tuple[str, int, int, str], ...] = ()
+    customers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +104,31 @@ def fields_of(payment: PaymentView) -> list[tuple[str, str]]:
     return [(name, text) for name, text in named if text]
 
 
-def references_in(read: Scan) -> list[tuple[str, int, int]]:
+def references_in(read: Scan, length: int = REFERENCE_MAX) -> list[tuple[str, int, int]]:
     """Every (reference, start, end) that begins at an `RF`, ends with a run and has valid check digits.
 
-    An `RF` that is followed by nothing valid is returned with an empty reference, over all that it is made of: digits
-    of a reference that was mistyped are no document number.
+    An `RF` that is followed by nothing valid is returned with an empty reference, over as many characters as our own
+    have (`length`), one less lest one was lost: digits of a reference that was mistyped are no document number.
     """
     if "RF" not in read.text:
         return []
     found = []
     for begin in _RF_START.finditer(read.text):
         valid = list(_references_from(read, begin.start()))
-        whole = _RF_WHOLE.match(read.text, begin.start())
-        found += valid or [("", begin.start(), whole.end() if whole else begin.end())]
+        found += valid or [("", begin.start(), _end_of_broken(read, begin.start(), length - 1))]
     return found
+
+
+def _end_of_broken(read: Scan, begin: int, length: int) -> int:
+    """Where a mistyped reference ends: with the run that reaches the length, or before a gap."""
+    behind, size = begin, 0
+    for run, start, end in read.runs:
+        if start >= begin:
+            if size >= length or (size and start - behind > GAP_MAX):
+                break
+            size += len(run)
+            behind = end
+    return behind
 
 
 def _references_from(read: Scan, begin: int) -> Iterable[tuple[str, int, int]]:
@@ -134,6 +154,7 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
     documents: list[Citation] = []
     unresolved: list[Unresolved] = []
     accounts: set[str] = set()
+    customers: set[str] = set()
     read_so_far: list[tuple[str, Scan, list[tuple[int, int]], set[str]]] = []
     looks = Looks.of(candidates.items)
     for field, text in fields:
@@ -146,12 +167,21 @@ def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MI
         references += own
         documents += numbers
         accounts |= cited
+        labelled, strangers = _customers(field, read, candidates)
+        customers |= cited | labelled
         if field != "end_to_end":
             spans += [(c.start, c.end) for c in numbers]
-            unresolved += broken + _find_unresolved(field, read, looks, spans, cited)
+            unresolved += broken + _find_unresolved(field, read, looks, spans, cited) + strangers
             read_so_far.append((field, read, spans, cited))
     loose = [place for entry in read_so_far for place in _find_loose(*entry)] if documents else ()
-    return Found(tuple(references), tuple(documents), tuple(unresolved), frozenset(accounts), tuple(loose))
+    return Found(
+        tuple(references),
+        tuple(documents),
+        tuple(unresolved),
+        frozenset(accounts),
+        tuple(loose),
+        frozenset(customers),
+    )
 
 
 def _decided_by_reference(
@@ -168,13 +198,13 @@ def _decided_by_reference(
 
 
 def _find_references(field: str, read: Scan, items: Iterable[ItemView]) -> tuple[list[Citation], list[Unresolved]]:
-    hits = references_in(read)
-    if not hits:
+    if "RF" not in read.text:
         return [], []
     owners: dict[str, set[str]] = {}
     for item in items:
         if reference := own_reference(item.payment_reference):
             owners.setdefault(reference, set()).add(item.document_id)
+    hits = references_in(read, max(map(len, owners), default=REFERENCE_MAX))
     own = [Citation(field, a, b, "reference", tuple(sorted(owners[r]))) for r, a, b in hits if r in owners]
     known = {citation.start for citation in own}
     broken = {a: Unresolved(field, a, b, read.text[a:b], True) for _, a, b in hits if a not in known}
@@ -231,6 +261,19 @@ def _cites_account(read: Scan, account_id: str) -> bool:
     at = read.joined.find(whole) if len(whole) >= CORE_MIN else -1
     end = at + len(whole)
     return at >= 0 and at in read.offsets and (end in read.offsets or end == len(read.joined))
+
+
+def _customers(field: str, read: Scan, candidates: Candidates) -> tuple[set[str], list[Unresolved]]:
+    """Candidate accounts whose number stands under a customer's label, if only by its digits; and such numbers of
+    nobody among the candidates: the payer speaks of an account that is not loaded."""
+    numbers = customer_numbers(read)
+    if not numbers:
+        return set(), []
+    owners: dict[str, set[str]] = {}
+    for account in candidates.accounts:
+        owners.setdefault(number_parts(account.account_id).digits, set()).add(account.account_id)
+    strange = [Unresolved(field, start, end, digits, False) for digits, start, end in numbers if digits not in owners]
+    return {account_id for digits, _, _ in numbers for account_id in owners.get(digits, ())}, strange
 
 
 def _covered(start: int, end: int, spans: list[tuple[int, int]]) -> bool:

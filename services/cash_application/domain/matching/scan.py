@@ -27,8 +27,10 @@ NUMBER_WORDS = frozenset("NO NR NUM NUMBER NUMMER N NRO NUMERO NOS".split())
 ORDER_LABELS = frozenset(
     "PO ORDER ORDERS BESTELLUNG BESTELLNR BEST AUFTRAG AUFTRAGSNR VERTRAG VERTRAGSNR CONTRACT PROJECT PROJEKT".split()
 )
-FOREIGN_LABELS = frozenset(
-    "KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST CLIENT ACCOUNT ACCT ACC KONTO KTO IBAN BIC SWIFT BLZ MANDAT"
+CUSTOMER_LABELS = frozenset("KUNDE KUNDENNR KUNDENNUMMER KDNR KD CUSTOMER CUST CLIENT".split())
+CUSTOMER_DIGITS_MIN = 4
+FOREIGN_LABELS = CUSTOMER_LABELS | frozenset(
+    "ACCOUNT ACCT ACC KONTO KTO IBAN BIC SWIFT BLZ MANDAT"
     " MANDATE MREF EREF KREF CRED TEL PHONE FAX VAT UST USTID TAX STEUER CHEQUE CHECK CK SCHECK WIRE EFT ACH TRN TXN"
     " TXID".split()
 )
@@ -137,12 +139,29 @@ def _masked_runs(folded: str, runs: tuple[tuple[str, int, int], ...]) -> frozens
 def label_before(runs: tuple[tuple[str, int, int], ...], at: int) -> str:
     """The kind of label in front of the run, over at most one number word: `invoice`, `credit`, `order`, `foreign`,
     `month`, or nothing."""
+    before = _word_before(runs, at)
+    return _label(runs, before) if before >= 0 else ""
+
+
+def _word_before(runs: tuple[tuple[str, int, int], ...], at: int) -> int:
+    """Index of the run that may be a label of this one, over at most one number word; -1 if there is none near."""
     before = at - 1
     if before >= 0 and runs[before][0] in NUMBER_WORDS:
         before -= 1
-    if before < 0 or runs[at][1] - runs[before][2] > LABEL_GAP_MAX:
-        return ""
-    return _label(runs, before)
+    return before if before >= 0 and runs[at][1] - runs[before][2] <= LABEL_GAP_MAX else -1
+
+
+def customer_numbers(read: Scan) -> list[tuple[str, int, int]]:
+    """(digits, start, end) of numbers that a label calls a customer's."""
+    found: list[tuple[str, int, int]] = []
+    if CUSTOMER_LABELS.isdisjoint(run[0] for run in read.runs):
+        return found
+    for at, (run, start, end) in enumerate(read.runs):
+        if run < "A" and len(run) >= CUSTOMER_DIGITS_MIN:
+            before = _word_before(read.runs, at)
+            if before >= 0 and read.runs[before][0] in CUSTOMER_LABELS:
+                found.append((run, start, end))
+    return found
 
 
 def _label(runs: tuple[tuple[str, int, int], ...], at: int) -> str:

@@ -1,11 +1,13 @@
 """What counts as a citation of a document number, what does not, and what reads like one and leads nowhere."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.cash_application.domain.matching.keys import account_keys, lookup_keys, tokens
 from services.cash_application.domain.matching.model import Candidates, Outcome, RemittanceLine
 from services.cash_application.domain.matching.references import find
-from tests.domain.cash_application.matching.builders import ACME, ACME_BANK, OWN, decide, item, pay
+from tests.domain.cash_application.matching.builders import ACME, ACME_BANK, BETA, OWN, decide, item, pay
 
 CITED = [
     ("1234", "1234", "full"),
@@ -156,3 +158,53 @@ def test_digits_of_a_mistyped_reference_are_no_document_number() -> None:
     invoice = item("HDR-2026-000304", "600.00", payment_reference="RF26HDR26000304")
     decision = decide(pay("600.00", "RF62HDR26000304", payer_account=ACME_BANK), invoice)
     assert decision.outcome is not Outcome.POSTED
+
+
+BROKEN = [
+    ("RF62 HDR26000304",),
+    ("RF 62 HDR2 6000 304",),
+    ("RF62-HDR2-6000-304",),
+    ("RF62 HDR26-000304",),
+    ("RF62HDR2", "6000304"),
+    ("RF62HDR26", "000304"),
+    ("RF62 HDR2600030",),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+@pytest.mark.parametrize("amount", ["600.00", "500.00"])
+def test_a_mistyped_reference_is_one_however_it_is_grouped_or_broken(text: tuple[str, ...], amount: str) -> None:
+    invoices = [
+        item("HDR-2026-000304", "600.00", payment_reference="RF26HDR26000304"),
+        item("HDR-2026-000030", "600.00", payment_reference="RF09HDR26000030"),
+    ]
+    decision = decide(pay(amount, *text, payer_account=ACME_BANK), *invoices)
+    assert decision.outcome is not Outcome.POSTED
+
+
+def test_a_document_number_behind_a_mistyped_reference_is_still_read() -> None:
+    invoice = item("HDR-2026-000304", "600.00", payment_reference="RF26HDR26000304")
+    other = item("HDR-2026-000777", "250.00", payment_reference="RF87HDR26000777")
+    decision = decide(pay("250.00", "RF62HDR26000304 HDR-2026-000777", payer_account=ACME_BANK), invoice, other)
+    assert [a.document_id for a in decision.applications] == [other.document_id]
+
+
+@pytest.mark.parametrize("text", ["C-10002", "Kundennr 10002", "Customer No. C-10002", "Kundennummer 77031"])
+def test_an_amount_does_not_post_when_the_payer_names_the_number_of_another_customer(text: str) -> None:
+    decision = decide(pay("2424.43", text, payer_account=ACME_BANK), item("INV-1001", "2424.43"))
+    assert decision.outcome is not Outcome.POSTED
+
+
+@pytest.mark.parametrize("text", ["C-10001", "Kundennr 10001", "Customer No. C-10001"])
+def test_an_amount_posts_beside_the_customers_own_number(text: str) -> None:
+    decision = decide(pay("2424.43", text, payer_account=ACME_BANK), item("INV-1001", "2424.43"))
+    assert decision.rule == "exact_amount"
+
+
+def test_of_two_accounts_that_share_a_bank_account_the_amount_posts_on_the_one_that_is_named_only() -> None:
+    sister = replace(BETA, bank_accounts=(ACME_BANK,))
+    payment = pay("2424.43", "C-10002", payer_account=ACME_BANK)
+    decision = decide(payment, item("INV-1001", "2424.43"), accounts=(ACME, sister))
+    assert decision.outcome is not Outcome.POSTED
+    own = item("INV-1001", "2424.43", "C-10002")
+    assert decide(payment, own, accounts=(ACME, sister)).rule == "exact_amount"

@@ -335,10 +335,11 @@ def test_a_payment_short_of_several_references_in_structured_blocks_is_not_poste
 
 def test_an_amount_that_was_ambiguous_does_not_become_unique_when_its_twin_is_settled_later() -> None:
     one, two, three = parts("INV-1001", "2424.42", "2424.42", "2424.41")
-    payment = known("2424.42", came_on=TODAY)
+    payment = known("2424.42")
     first = match(payment, Candidates((one, two, three), (ACME,)), Policy(), closing=True, on=TODAY)
     assert first.outcome is Outcome.SUGGESTED
     settled = replace(one, remaining_minor=2001)
+    payment = replace(payment, late=True)
     later = match(
         payment, Candidates((settled, two, three), (ACME,)), Policy(), closing=True, on=TODAY + timedelta(days=40)
     )
@@ -347,14 +348,14 @@ def test_an_amount_that_was_ambiguous_does_not_become_unique_when_its_twin_is_se
 
 
 def test_an_amount_posts_at_the_close_of_its_own_day() -> None:
-    payment = known("2424.43", came_on=TODAY)
+    payment = known("2424.43")
     decision = match(payment, Candidates((item("INV-1001", "2424.43"),), (ACME,)), Policy(), closing=True, on=TODAY)
     assert decision.rule == "exact_amount"
 
 
 def test_an_amount_does_not_post_while_an_equal_earlier_payment_of_the_same_payer_waits() -> None:
-    payment = known("2424.43", came_on=TODAY)
-    waiting = ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=2), ACME_BANK, None)
+    payment = known("2424.43")
+    waiting = ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=2), ACME_BANK, None, (), 242443)
     candidates = Candidates((item("INV-1001", "2424.43"),), (ACME,), (waiting,))
     decision = match(payment, candidates, Policy(), closing=True, on=TODAY)
     assert (decision.outcome, decision.reason) == (Outcome.SUGGESTED, Reason.AMOUNT_NOT_UNIQUE)
@@ -362,9 +363,31 @@ def test_an_amount_does_not_post_while_an_equal_earlier_payment_of_the_same_paye
 
 def test_a_small_difference_is_not_granted_on_top_of_a_discount() -> None:
     invoice = item("INV-1001", "2400.00", discounts=(Discount(TODAY + timedelta(days=3), cents("48.00")),))
-    payment = known("2351.76", "INV-1001", came_on=TODAY)
+    payment = known("2351.76", "INV-1001")
     decision = match(payment, Candidates((invoice,), (ACME,)), Policy(), closing=True, on=TODAY)
     assert decision.rule == "document_number/partial"
     assert [(a.cash_minor, a.discount_minor, a.small_difference_minor) for a in decision.applications] == [
         (cents("2351.76"), 0, 0)
     ]
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=20), ACME_BANK, None, open_minor=242443),
+        ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=20), "GB1", None, (), 242443, "C-10001"),
+        ReceiptView("pay-0", "EUR", 300000, TODAY - timedelta(days=2), ACME_BANK, None, ("D-7",), 242443),
+    ],
+)
+def test_what_waits_of_the_payer_or_on_its_account_is_an_equal_payment_however_old(waiting: ReceiptView) -> None:
+    candidates = Candidates((item("INV-1001", "2424.43"),), (ACME,), (waiting,))
+    decision = match(known("2424.43"), candidates, Policy(), closing=True, on=TODAY)
+    assert (decision.outcome, decision.reason) == (Outcome.SUGGESTED, Reason.AMOUNT_NOT_UNIQUE)
+
+
+def test_an_equal_payment_that_was_applied_is_no_twin_that_waits() -> None:
+    paid = ReceiptView("pay-0", "EUR", 242443, TODAY - timedelta(days=20), ACME_BANK, None, ("D-7",))
+    decision = match(
+        known("2424.43"), Candidates((item("INV-1001", "2424.43"),), (ACME,), (paid,)), Policy(), closing=True, on=TODAY
+    )
+    assert decision.rule == "exact_amount"

@@ -1,6 +1,6 @@
-"""API keys of feeds: made once, shown once, kept only as SHA-256 with companies, record types and an expiry.
+"""API keys of feeds and scrapers: made once, shown once, kept only as SHA-256 with what they may do and an expiry.
 
-Invariant: a key never carries a role beyond feeding, so it can approve nothing and read no customer.
+Invariant: a key never carries a role beyond feeding and metrics, so it can approve nothing and read no customer.
 `python -m shared.api_keys --help` makes a key.
 """
 
@@ -15,18 +15,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-from shared.permissions import CLOCK, FEEDER
+from shared.permissions import CLOCK, FEEDER, SCRAPER
 
 PREFIX = "rcp"
 SECRET_BYTES = 32
 KEYS_MAX = 1_000
 FILE_BYTES_MAX = 1_000_000
 LIFETIME_DAYS_MAX = 730
-KEY_ROLES = frozenset({FEEDER, CLOCK})
+KEY_ROLES = frozenset({FEEDER, CLOCK, SCRAPER})
 
 _FORM = re.compile(r"rcp_([a-z0-9]{8,24})_([A-Za-z0-9_-]{43})")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -34,17 +42,26 @@ RecordType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.*]{1,64}$")]
 
 
 class ApiKey(BaseModel):
-    """One key of the keys file. `record_types` lists what the feed may write; `*` means every type."""
+    """One key of the keys file. `record_types` lists what the feed may write; `*` means every type.
+
+    A scraper alone (metrics) names neither companies nor record types; every other key names both.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{8,24}$")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     feed: Name
-    companies: frozenset[Name] = Field(min_length=1)
-    record_types: frozenset[RecordType] = Field(min_length=1)
+    companies: frozenset[Name] = frozenset()
+    record_types: frozenset[RecordType] = frozenset()
     roles: frozenset[str] = frozenset({FEEDER})
     expires_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _names_what_it_is_for(self) -> Self:
+        if self.roles != {SCRAPER} and not (self.companies and self.record_types):
+            raise ValueError("a key that feeds names its companies and its record types")
+        return self
 
 
 class KeysFile(BaseModel):
@@ -72,7 +89,11 @@ def digest(presented: str) -> str:
 
 
 def new_api_key(
-    feed: str, companies: frozenset[str], record_types: frozenset[str], expires_at: datetime
+    feed: str,
+    companies: frozenset[str],
+    record_types: frozenset[str],
+    expires_at: datetime,
+    roles: frozenset[str] = frozenset({FEEDER}),
 ) -> tuple[str, ApiKey]:
     """A fresh key: its text, which is shown once, and its record for the keys file."""
     key_id = secrets.token_hex(6)
@@ -83,6 +104,7 @@ def new_api_key(
         feed=feed,
         companies=companies,
         record_types=record_types,
+        roles=roles,
         expires_at=expires_at,
     )
     return text, record
@@ -143,18 +165,24 @@ def _plain(key: ApiKey) -> dict[str, object]:
 
 def main() -> None:
     """Command line: makes one key, adds its record to the file, prints its text once."""
-    parser = argparse.ArgumentParser(prog="python -m shared.api_keys", description="Make an API key for a feed.")
+    parser = argparse.ArgumentParser(
+        prog="python -m shared.api_keys", description="Make an API key for a feed or a scraper."
+    )
     parser.add_argument("--file", type=Path, required=True, help="keys file (RECOUP_API_KEYS_FILE)")
-    parser.add_argument("--feed", required=True)
-    parser.add_argument("--company", action="append", required=True)
-    parser.add_argument("--record-type", action="append", required=True, help="may be given often; '*' for all")
+    parser.add_argument("--feed", required=True, help="name of the feed or scraper, as events and logs show it")
+    parser.add_argument("--role", action="append", choices=sorted(KEY_ROLES), help=f"default: {FEEDER}")
+    parser.add_argument("--company", action="append", default=[], help="of a feed; may be given often")
+    parser.add_argument("--record-type", action="append", default=[], help="of a feed; may be given often, '*' for all")
     parser.add_argument("--days", type=int, default=365, help=f"1 to {LIFETIME_DAYS_MAX}")
     given = parser.parse_args()
     if not 1 <= given.days <= LIFETIME_DAYS_MAX:
         parser.error(f"--days must be 1 to {LIFETIME_DAYS_MAX}")
     expires_at = datetime.now(UTC) + timedelta(days=given.days)
     try:
-        text, record = new_api_key(given.feed, frozenset(given.company), frozenset(given.record_type), expires_at)
+        roles = frozenset(given.role or [FEEDER])
+        text, record = new_api_key(
+            given.feed, frozenset(given.company), frozenset(given.record_type), expires_at, roles
+        )
         add_key(given.file, record)
     except (KeysFileError, ValidationError) as error:
         parser.error(str(error))

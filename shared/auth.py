@@ -1,4 +1,4 @@
-"""Callers: who is asking (a person's or service's token, a feed's API key) and whether this may be done.
+"""Callers: who is asking (a person's or service's token, a feed's or scraper's key) and whether this may be done.
 
 Invariant: nothing is answered to a caller who was not proven, and nothing across the companies of the caller.
 Use `require(ACTION)` on every route; its company is the path or query parameter `company`.
@@ -15,6 +15,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.api_keys import PREFIX as KEY_PREFIX
 from shared.api_keys import ApiKey, KeyRefused, KeysFileError, check_key, read_keys
 from shared.errors import Transient
 from shared.permissions import ROLES, Kind, duty_conflicts, permitted
@@ -75,7 +76,7 @@ def principal_of_claims(claims: Claims) -> Principal:
 
 
 def principal_of_key(key: ApiKey) -> Principal:
-    """Principal of a valid API key: a feed, whatever the key says."""
+    """Principal of a valid API key: a feed (or scraper), whatever the key says."""
     return Principal(
         subject=key.feed,
         kind="feed",
@@ -163,7 +164,8 @@ def unauthenticated(detail: str) -> Problem:
 async def authenticate(request: Request, authenticator: Authenticator, *, cookie_session: bool) -> Principal:
     """Principal of the request's one credential. Raises Problem 401 or 403, or Transient.
 
-    A session cookie counts for GET and HEAD only, so that no other site can make a browser act.
+    An API key counts in `X-API-Key` and as bearer alike: its form tells it from a token. A session cookie counts for
+    GET and HEAD only, so that no other site can make a browser act.
     """
     bearer = request.headers.get("authorization")
     key = request.headers.get("x-api-key")
@@ -173,7 +175,10 @@ async def authenticate(request: Request, authenticator: Authenticator, *, cookie
         scheme, _, text = bearer.partition(" ")
         if scheme.lower() != "bearer" or not text.strip():
             raise unauthenticated("the Authorization header is not of the form 'Bearer <token>'")
-        return await authenticator.by_token(text.strip())
+        text = text.strip()
+        if text.startswith(f"{KEY_PREFIX}_"):  # programs such as Prometheus can send this header only
+            return authenticator.by_key(text, datetime.now(UTC))
+        return await authenticator.by_token(text)
     if key is not None:
         return authenticator.by_key(key, datetime.now(UTC))
     session = request.cookies.get(SESSION_COOKIE)

@@ -1,6 +1,6 @@
 """The API of a service: `make_app` gives every service the same edge, errors, health endpoints and OpenAPI.
 
-Invariant: only the four health paths and the paths named `public_paths` answer without a token or key.
+Invariant: only the three health paths and the paths named `public_paths` answer without a token or key.
 """
 
 import hashlib
@@ -16,11 +16,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from shared.auth import Authenticator, AuthSettings
+from shared.auth import Authenticator, AuthSettings, require
 from shared.edge import BODY_BYTES_MAX, CORRELATION_HEADER, Authentication, BodyLimit, Edge, answer_error
 from shared.errors import Poison, Rejected, Transient
 from shared.openapi import COMMON_RESPONSES, complete_openapi, route_actions, routes_without_examples
 from shared.paging import Page, Paging, page_of, paging
+from shared.permissions import METRICS_READ
 from shared.problems import FieldProblem, Problem, correlation_of
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "route_actions", "routes_without_examples",
 ]  # fmt: skip
 
-HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz", "/metrics"})
+HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
 KEY_CHARS_MIN, KEY_CHARS_MAX = 8, 200
 Checks = dict[str, bool | str]
 Ready = Callable[[], Checks | Awaitable[Checks]]
@@ -75,7 +76,8 @@ def make_app(
     app.add_middleware(Edge, service=service, registry=registry)
     for family in (HTTPException, RequestValidationError, Rejected, Transient, Poison):
         app.add_exception_handler(family, _answer_problem)
-    app.include_router(_health_router(ready, registry))
+    app.include_router(_health_router(ready))
+    app.include_router(_metrics_router(registry))
     for router in routers:
         app.include_router(router)
     complete_openapi(app)
@@ -86,7 +88,24 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     return answer_error(error, correlation_of(request))
 
 
-def _health_router(ready: Ready, registry: CollectorRegistry) -> APIRouter:
+def _metrics_router(registry: CollectorRegistry) -> APIRouter:
+    router = APIRouter(tags=["runtime"], dependencies=[Depends(require(METRICS_READ))])
+
+    @router.get("/metrics", response_class=Response, responses={200: _METRICS_ANSWER})
+    async def metrics() -> Response:
+        """Figures of this process in the text format of Prometheus. They name no customer."""
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+_METRICS_ANSWER: dict[str, Any] = {
+    "description": "Text format of Prometheus",
+    "content": {"text/plain": {"schema": {"type": "string"}, "example": "recoup_parked_keys 0.0\n"}},
+}
+
+
+def _health_router(ready: Ready) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     started = False
 
@@ -112,11 +131,7 @@ def _health_router(ready: Ready, registry: CollectorRegistry) -> APIRouter:
             await readyz()
         return JSONResponse({"started": started}, 200 if started else 503)
 
-    async def metrics() -> Response:
-        """Prometheus text format."""
-        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    for endpoint in (livez, readyz, startupz, metrics):
+    for endpoint in (livez, readyz, startupz):
         router.add_api_route(f"/{endpoint.__name__}", endpoint, methods=["GET"])
     return router
 

@@ -1,7 +1,7 @@
 """The secrets of a local stack: made once, at random, kept in `.local/secrets` for this user only.
 
-Database passwords, the webhook secret of the access system, the signing secret of the ERP's Kafka feed, and one API
-key.
+Database passwords, the webhook secret of the access system, the signing secret of the ERP's Kafka feed, and two API
+keys: the ERP's, and a scraper's for the metrics.
 """
 
 import base64
@@ -40,16 +40,26 @@ def feeds_file(folder: Path) -> Path:
 
 
 def api_keys_file(folder: Path) -> Path:
-    """The file of API keys that the services accept; the text of its one key lies beside it in `feed-api-key`."""
-    path = folder / "api-keys.json"
-    if not path.exists():
-        from shared.api_keys import new_api_key
+    """The file of API keys that the services accept; their texts lie beside it in `feed-api-key`, `metrics-api-key`."""
+    from shared.permissions import FEEDER, SCRAPER
 
-        expires_at = datetime.now(UTC) + timedelta(days=API_KEY_DAYS)
-        text, record = new_api_key(FEED, frozenset({SAMPLE_COMPANY}), frozenset({"*"}), expires_at)
-        _private(folder / "feed-api-key", text + "\n")
-        _private(path, json.dumps({"keys": [record.model_dump(mode="json")]}))
+    path = folder / "api-keys.json"
+    _key(path, folder / "feed-api-key", FEED, FEEDER, frozenset({SAMPLE_COMPANY}), frozenset({"*"}))
+    _key(path, folder / "metrics-api-key", SCRAPER, SCRAPER, frozenset(), frozenset())
     return path
+
+
+def _key(keys: Path, kept_in: Path, feed: str, role: str, companies: frozenset[str], types: frozenset[str]) -> None:
+    """A key that was made before stays; the file of keys is written first, so that no kept text is unknown to it."""
+    from shared.api_keys import add_key, new_api_key
+
+    if keys.exists() and kept_in.exists():
+        return
+    expires_at = datetime.now(UTC) + timedelta(days=API_KEY_DAYS)
+    text, record = new_api_key(feed, companies, types, expires_at, frozenset({role}))
+    keys.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    add_key(keys, record)
+    _private(kept_in, text + "\n")
 
 
 def _once(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:

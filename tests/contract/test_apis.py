@@ -19,7 +19,7 @@ from services.ingest import api as ingest
 from services.notifications import api as notifications
 from services.reporting import api as reporting
 from services.reporting.pages import login, routes
-from shared.http import make_app
+from shared.http import HEALTH_PATHS, make_app
 from shared.openapi import answers_without_examples, route_actions, routes_without_examples
 from shared.permissions import APPROVALS, ROLE_ACTIONS
 from shared.runtime.progress import router as progress
@@ -167,6 +167,32 @@ def test_every_list_is_paged_within_a_written_bound(route: Route) -> None:
 @each(GUARDED)
 async def test_nobody_is_answered_without_a_token(route: Route) -> None:
     assert (await ask(route)).status_code == 401
+
+
+def test_health_is_three_paths() -> None:
+    assert {"/livez", "/readyz", "/startupz"} == HEALTH_PATHS
+
+
+@pytest.mark.parametrize("service", sorted(APPS))
+async def test_only_health_and_the_login_answer_without_proof(service: str) -> None:
+    """Every path of the app, the document itself and what it leaves out too."""
+    paths = {route.path.replace("{", "").replace("}", "") for route in iter_route_contexts(APPS[service].routes)}
+    assert {"/metrics", "/openapi.json"} < paths
+    transport = httpx.ASGITransport(APPS[service])
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in sorted(paths - HEALTH_PATHS - login.PUBLIC_PATHS):
+            for headers in ({}, {"Authorization": "Bearer nonsense"}, {"X-API-Key": "rcp_nonsense"}):
+                answer = await client.get(path, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated"), path
+
+
+@pytest.mark.parametrize("service", sorted(APPS))
+async def test_metrics_are_for_operators_and_scrapers(service: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APPS[service]), base_url="http://test") as client:
+        for role in sorted(ROLE_ACTIONS):
+            headers = {"Authorization": f"Bearer {token(roles=[role], companies=[])}"}
+            answer = await client.get("/metrics", headers=headers)
+            assert answer.status_code == (200 if role in ("operator", "scraper") else 403), role
 
 
 @each(GUARDED)

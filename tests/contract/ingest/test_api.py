@@ -1,11 +1,6 @@
 """What the API of ingest promises beside what every API does (tests/contract/test_apis.py)."""
 
 from services.ingest.domain.inbound import sign
-from shared.http import HEALTH_PATHS
-
-
-def test_only_health_is_public() -> None:
-    assert {"/livez", "/readyz", "/startupz", "/metrics"} == HEALTH_PATHS
 
 
 def test_the_signature_of_feeds_is_fixed() -> None:

@@ -286,6 +286,29 @@ def test_the_command_line_makes_a_key_that_works(tmp_path: Path) -> None:
     assert isinstance(found, ApiKey) and found.record_types == {"invoice"}
 
 
+def test_a_scrapers_key_reads_metrics_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    arguments = ["--file", str(path), "--feed", "prometheus", "--role", "scraper", "--days", "2"]
+    made = subprocess.run(
+        [sys.executable, "-m", "shared.api_keys", *arguments], capture_output=True, text=True, check=True, timeout=30
+    )
+    found = check_key(made.stdout.strip(), read_keys(path), datetime.now(UTC))
+    assert isinstance(found, ApiKey)
+    scraper = principal_of_key(found)
+    assert {a for a in ACTIONS if permissions.permitted(scraper, a)} == {"metrics.read"}
+    assert not scraper.companies and not scraper.may_write("invoice")
+
+
+@pytest.mark.parametrize("roles", [["feeder"], ["clock"], ["feeder", "scraper"], []])
+def test_a_key_that_feeds_names_companies_and_record_types(tmp_path: Path, roles: list[str]) -> None:
+    _, record = key_record()
+    plain = record.model_dump(mode="json") | {"roles": roles, "companies": [], "record_types": []}
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"keys": [plain]}))
+    with pytest.raises(KeysFileError, match="names its companies"):
+        read_keys(path)
+
+
 def test_every_action_is_held_by_a_role_and_carries_one_duty_or_only_reads() -> None:
     written = {value for name, value in vars(permissions).items() if name.isupper() and isinstance(value, str)}
     assert ACTIONS <= written

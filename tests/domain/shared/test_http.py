@@ -3,7 +3,8 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import asyncpg
@@ -19,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import HTMLResponse
 
-from shared.auth import SESSION_COOKIE, Caller, Principal, company_of, require
+from shared.api_keys import add_key, new_api_key
+from shared.auth import SESSION_COOKIE, AuthSettings, Caller, Principal, company_of, require
 from shared.errors import Poison, Rejected, Transient
 from shared.http import (
     HEALTH_PATHS,
@@ -352,11 +354,26 @@ async def test_readiness_tells_what_is_missing_and_start_up_happens_once(client:
     assert (await client.get("/startupz")).status_code == 200
 
 
+async def test_a_key_counts_as_bearer_too_because_scrapers_send_no_other_header(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    text, record = new_api_key(
+        "prometheus", frozenset(), frozenset(), datetime.now(UTC) + timedelta(days=1), frozenset({"scraper"})
+    )
+    add_key(path, record)
+    app = make_app("cash_application", "0.1.0", routers=[router], auth=AuthSettings(api_keys_file=path))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/metrics", headers={"Authorization": f"Bearer {text}"})).status_code == 200
+        assert (await client.get("/metrics", headers={"X-API-Key": text})).status_code == 200
+        is_problem(await client.get("/metrics", headers={"Authorization": f"Bearer {text}A"}), 401, "not_authenticated")
+        refused = await client.get(f"/v1/companies/{COMPANY}/rows", headers={"Authorization": f"Bearer {text}"})
+        is_problem(refused, 403, "action_not_permitted")
+
+
 async def test_metrics_count_requests_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:
     await client.get(f"/v1/companies/{COMPANY}/rows", headers=bearer())
     await client.get("/v1/secret-looking-path", headers=bearer())
     await client.request("BREW", "/v1/raw", headers=bearer())
-    text = (await client.get("/metrics")).text
+    text = (await client.get("/metrics", headers=bearer(roles=["scraper"], companies=[]))).text
     assert 'route="/v1/companies/{company}/rows",service="cash_application",status="200"' in text
     assert "secret-looking-path" not in text and "BREW" not in text
 
@@ -364,7 +381,7 @@ async def test_metrics_count_requests_by_route_and_not_by_path(client: httpx.Asy
 def test_openapi_declares_the_same_errors_everywhere_and_the_required_key(app: FastAPI) -> None:
     document = app.openapi()
     operations = [o for methods in document["paths"].values() for o in methods.values()]
-    assert len(operations) == len(route_actions(app)) == 6
+    assert len(operations) == len(route_actions(app)) == 7
     for operation in operations:
         assert {"400", "401", "403", "404", "405", "409", "413", "422", "500", "503"} <= set(operation["responses"])
         assert list(operation["responses"]["422"]["content"]) == ["application/problem+json"]

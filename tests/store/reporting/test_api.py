@@ -175,7 +175,7 @@ async def test_parked_keys_are_paged_oldest_first_for_the_callers_companies_only
     async with world.pool.acquire() as db:
         await db.executemany(
             "insert into parked_key (key, company, account_id, code, error, since_at)"
-            " values ($1, split_part($1, '/', 1), null, 'poison', 'no', timestamptz '2026-03-02 10:00+00' - $2::interval)",
+            " select $1, split_part($1, '/', 1), null, 'code', 'no', timestamptz '2026-03-02 10:00+00' - $2::interval",
             [(key, timedelta(minutes=n // 2)) for n, key in enumerate(keys)],
         )
     found, page = [], {"next": None}

@@ -8,7 +8,8 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from deploy.local.scoring import (
     NEVER_RECEIVED,
     RIGHT,
     WRONG,
+    Ending,
     Items,
     Score,
     endings,
@@ -42,14 +44,29 @@ PAYMENTS_MIN_FOR_SHARE = 200
 AUDIT_TIMEOUT_S = 120
 
 
+@dataclass
+class Foreign:
+    """Payments that are not of the sample: how many, their worth in base minor units, how many were applied."""
+
+    count: int = 0
+    worth: int = 0
+    automatic: int = 0
+
+    def add(self, ending: Ending, rate: Decimal) -> None:
+        self.count += 1
+        self.worth += int(ending.received.amount_minor * rate)
+        self.automatic += any(posting.automatic for posting in ending.live.values())
+
+
 async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> bool:
     """Print the summary. False when anything is as `failures` says it must not be."""
     log = await read_log(client.info.kafka_bootstrap)
     truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
     company = json.loads((out / "company.json").read_text(encoding="utf-8"))
     rates = _rates(log, company["base_currency"])
-    score = _payments(log, truth, book, rates)
-    _print_payments(score, company["base_currency"])
+    files = {path.name for path in (out / "days").glob("*/*")}
+    score, foreign = payments_of(log, truth["payments"], book, files, rates)
+    _print_payments(score, foreign, company["base_currency"])
     _print_promises(log, truth)
     _print_notices(log, client)
     _print_holds(log)
@@ -88,21 +105,29 @@ def _rates(log: Log, base: str) -> dict[str, Decimal]:
     return rates
 
 
-def _payments(log: Log, truth: dict[str, Any], book: "Book", rates: dict[str, Decimal]) -> Score:
-    known = truths(book.company, truth["payments"], book.documents)
-    score, items = Score(), Items.of(log.events)
+def payments_of(
+    log: Log, truth: Iterable[dict[str, Any]], book: "Book", files: Collection[str], rates: dict[str, Decimal]
+) -> tuple[Score, Foreign]:
+    """The sample's payments held against their truth, and apart those that came in other files than the sample's:
+    nobody knows what they paid, so they are counted and not judged. One of the sample's without a truth is judged."""
+    known = truths(book.company, truth, book.documents)
+    score, foreign, items = Score(), Foreign(), Items.of(log.events)
     entries: Counter[tuple[str, str]] = Counter()
     for ending in sorted(endings(log.events).values(), key=lambda e: place(e.received)):
         payment = ending.received
         entry = (payment.bank_account, payment.references.bank)
         entries[entry] += 1
-        judge(ending, known.pop(place_key(*entry, entries[entry]), None), items, score, rates[payment.currency])
+        found = known.pop(place_key(*entry, entries[entry]), None)
+        if found is None and payment.source.file not in files:
+            foreign.add(ending, rates[payment.currency])
+        else:
+            judge(ending, found, items, score, rates[payment.currency])
     for lost in known.values():
         score.add(NEVER_RECEIVED, int(lost.amount_minor * rates[lost.currency]))
-    return score
+    return score, foreign
 
 
-def _print_payments(score: Score, base: str) -> None:
+def _print_payments(score: Score, foreign: Foreign, base: str) -> None:
     print(f"\nPayments {' ' * 45} {score.payments:>6}  {_money(score.worth)} {base}", flush=True)
     for name in sorted(score.count):
         print(f"  {name:52} {score.count[name]:>6}  {_money(score.value[name])} {base}")
@@ -114,6 +139,9 @@ def _print_payments(score: Score, base: str) -> None:
         print(f"    wrong: {each}")
     if score.missing:
         print(f"  without a truth to hold against: {score.missing}")
+    if foreign.count:
+        print(f"  {'not of the sample, so not judged':52} {foreign.count:>6}  {_money(foreign.worth)} {base}")
+        print(f"    of them applied automatically {foreign.automatic:>30}")
     for name, endings_ in (
         ("automatic right, whole or in part", (RIGHT, IN_PART)),
         ("automatic right, whole", (RIGHT,)),

@@ -19,6 +19,7 @@ from deploy.local.ports import HOST, choose, free_ports
 from deploy.local.processes import Child, ProcessId, spawn, stop_all
 from deploy.local.servers import Servers
 from deploy.local.state import StackInfo, State
+from shared.settings import Role
 
 PREFERRED_PORTS = {
     "reporting": 8600,
@@ -92,10 +93,10 @@ class LocalStack:
         if waiting:
             self.say("ready: " + ", ".join(child.name for child, _ in waiting))
 
-    def start_service(self, service: str, instance: int = 0) -> Child:
+    def start_service(self, service: str, instance: int = 0, role: Role = "all") -> Child:
         """Starts one process of a service without waiting for it."""
         assert self.info is not None, "start() comes first"
-        settings = service_settings.of_service(self.info, service, instance, self.environment)
+        settings = service_settings.of_service(self.info, service, instance, role, self.environment)
         command = [sys.executable, "-m", f"services.{service}.main", "serve"]
         return self._spawn(f"{service}-{instance}", command, settings)
 

@@ -27,7 +27,13 @@ _OWN: dict[str, Callable[[StackInfo], dict[str, str]]] = {
 }
 
 
-def of_service(info: StackInfo, service: str, instance: int = 0, environment: Mapping[str, str] = os.environ) -> dict:
+def of_service(
+    info: StackInfo,
+    service: str,
+    instance: int = 0,
+    role: str = "all",
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
     """The whole environment of one process of a service."""
     address = info.databases[service]
     return of_process(environment) | {
@@ -36,7 +42,7 @@ def of_service(info: StackInfo, service: str, instance: int = 0, environment: Ma
         "RECOUP_KAFKA_BOOTSTRAP": info.kafka_bootstrap,
         "RECOUP_HTTP_HOST": HOST,
         "RECOUP_HTTP_PORT": str(urlsplit(info.instances[service][instance]).port),
-        "RECOUP_ROLE": environment.get("RECOUP_ROLE", "all"),
+        "RECOUP_ROLE": role,
         "RECOUP_INSTANCE": str(instance),
         "RECOUP_CLOCK": info.clock,
         "RECOUP_ISSUER_URL": info.issuer_url,

@@ -98,12 +98,19 @@ def own_ports() -> dict[str, str]:
 
 
 @contextmanager
-def stack_in(folder: Path, *, services: bool = True, environment: Mapping[str, str] | None = None) -> Iterator:
-    """A started LocalStack in `folder` with ports of its own."""
+def stack_in(
+    folder: Path,
+    *,
+    services: bool = True,
+    instances: Mapping[str, int] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[LocalStack]:
+    """A started LocalStack in `folder` with ports of its own; `environment` adds settings."""
     given = {k: v for k, v in os.environ.items() if k != "KAFKA_BOOTSTRAP_SERVERS"}
     given |= {"RECOUP_LOCAL_DIR": str(folder), "RECOUP_CACHE_DIR": str(cache_dir()), **own_ports()}
     folder.chmod(0o755)
-    stack = LocalStack(folder, say=lambda text: None, fsync=False, environment=given | dict(environment or {}))
+    given |= environment or {}
+    stack = LocalStack(folder, say=lambda text: None, instances=instances, fsync=False, environment=given)
     try:
         stack.start(services=services)
         yield stack

@@ -6,25 +6,19 @@ A designation that was itself a mistake of the payer stays apart. Value = the ca
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
+from deploy.local.endings import Ending
+from deploy.local.truth import Truth
 from shared.events.codec import Event
 from shared.events.ledger import (
     Application,
     ItemState,
     PaymentApplied,
-    PaymentSuggested,
-    PaymentUnapplied,
-    SuggestionWithdrawn,
 )
-from shared.events.payments import PaymentReceived
-from shared.ids import document_id, item_id
-
-Documents = dict[str, tuple[str, str]]
 
 RIGHT = "automatic right"
 IN_PART = "automatic right in part, rest held back"
@@ -67,145 +61,6 @@ class Score:
         """Share of the endings in all payments, by count and by value; 0 where there is nothing."""
         count, value = (sum(figures[ending] for ending in endings) for figures in (self.count, self.value))
         return Decimal(count) / max(1, self.payments), Decimal(value) / max(1, self.worth)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Truth of one payment in signed minor units: `most` may be applied at most, `due` must be for the whole.
-
-    Both are per document when `by_document`, since a designation does not say which instalment it means and nobody
-    says on which of several documents a fee falls; else per item. `paid` is per item in any case.
-    """
-
-    ref: str
-    currency: str
-    amount_minor: int
-    paid: dict[UUID, int]
-    most: dict[UUID, int]
-    due: dict[UUID, int]
-    by_document: bool = False
-    mistaken: bool = False
-
-
-def place(payment: PaymentReceived) -> tuple[str, str, int]:
-    """Where it stood: bank account, statement, place in the file. The details of an entry follow one another."""
-    return payment.bank_account, payment.source.statement_id, payment.source.line
-
-
-def place_key(bank_account: str, entry_reference: str, detail: int) -> str:
-    return f"{bank_account}|{entry_reference}|{detail}"
-
-
-def truths(company: str, payments: Iterable[dict[str, Any]], documents: Documents) -> dict[str, Truth]:
-    """Truth per payment by its place: bank account, entry reference, number of the detail in the entry."""
-
-    def document(source_id: str) -> UUID:
-        """Documents that were never fed count as unknown ids."""
-        if source_id not in documents:
-            return document_id("", "", "", source_id)
-        return document_id(company, *documents[source_id], source_id)
-
-    payments = list(payments)
-    by_ref = {payment["ref"]: payment for payment in payments}
-    return {
-        place_key(payment["bank_account"], payment["entry_reference"], payment["detail_index"]): _truth(
-            payment, by_ref.get(payment["repeats"] or ""), document
-        )
-        for payment in payments
-    }
-
-
-def _truth(payment: dict[str, Any], repeated: dict[str, Any] | None, document: Callable[[str], UUID]) -> Truth:
-    paid: dict[UUID, int] = defaultdict(int)
-    for part in payment["paid"]:
-        paid[item_id(document(part["source_document_id"]), part["line"])] += _relief(part)
-    head = (payment["ref"], payment["currency"], payment["amount_minor"], dict(paid))
-    designation = payment["designation"]
-    if designation is None:
-        return Truth(*head, most=dict(paid), due=dict(paid))
-    most = {document(source_id): minor for source_id, minor in _most(payment, repeated).items()}
-    relief = {document(source_id): minor for source_id, minor in _per_document(payment, _relief).items()}
-    due = {identity: min(relief.get(identity, 0), minor, key=abs) for identity, minor in most.items()}
-    return Truth(*head, most=most, due=due, by_document=True, mistaken=designation["mistaken"])
-
-
-def _most(payment: dict[str, Any], repeated: dict[str, Any] | None) -> dict[str, int]:
-    """What a designation allows per document: the amount named with the discount earned; without an amount what was
-    paid on it; on a document that it did not pay what the payment that it repeats did, or all of it by mistake."""
-    relief, discount = _per_document(payment, _relief), _per_document(payment, lambda part: part["discount_minor"])
-    before = _per_document(repeated, _relief) if repeated else {}
-    unpaid = payment["amount_minor"] if payment["designation"]["mistaken"] else 0
-    named: dict[str, int | None] = {}
-    for part in payment["designation"]["documents"]:
-        source_id, amount = part["source_document_id"], part["amount_minor"]
-        known = named.get(source_id, 0)
-        named[source_id] = None if amount is None or known is None else known + amount
-    return {
-        source_id: relief.get(source_id, before.get(source_id, unpaid))
-        if amount is None
-        else amount + discount.get(source_id, 0)
-        for source_id, amount in named.items()
-    }
-
-
-def _relief(part: dict[str, Any]) -> int:
-    return int(part["cash_minor"] + part["discount_minor"] + part["fee_minor"])
-
-
-def _per_document(payment: dict[str, Any], figure: Callable[[dict[str, Any]], int]) -> dict[str, int]:
-    found: dict[str, int] = defaultdict(int)
-    for part in payment["paid"]:
-        found[part["source_document_id"]] += figure(part)
-    return dict(found)
-
-
-@dataclass
-class Ending:
-    """What became of one payment at the end of the log.
-
-    `live` and `taken_back` hold postings by entry and account, since an entry tells one event per account. A return
-    by the bank takes nothing from the decision: those postings stay `live`.
-    """
-
-    received: PaymentReceived
-    live: dict[tuple[UUID, str], PaymentApplied] = field(default_factory=dict)
-    taken_back: list[tuple[PaymentApplied, str]] = field(default_factory=list)
-    suggested: dict[tuple[str, int], PaymentSuggested] = field(default_factory=dict)
-    returns: set[UUID] = field(default_factory=set)
-
-
-def endings(events: Iterable[Event]) -> dict[UUID, Ending]:
-    """Fold the log into the ending of each payment. Suggestions are told in order within their account."""
-    found: dict[UUID, Ending] = {}
-    later: list[Event] = []
-    for event in events:
-        if isinstance(event.data, PaymentReceived):
-            found[event.data.payment_id] = Ending(event.data)
-        elif event.data is not None and getattr(event.data, "payment_id", None) is not None:
-            later.append(event)
-    later.sort(key=lambda e: (getattr(e.data, "payment_version", 0), e.envelope.sequence))
-    for event in later:
-        ending = found.get(event.data.payment_id)
-        if ending is not None:
-            _fold(ending, event.data)
-    return found
-
-
-def _fold(ending: Ending, data: Any) -> None:
-    if isinstance(data, PaymentApplied) and data.posting_id not in ending.returns:
-        ending.live[data.posting_id, data.account_id] = data
-    elif isinstance(data, PaymentUnapplied) and data.reason_code == "RETURNED":
-        ending.returns.add(data.posting_id)
-    elif isinstance(data, PaymentUnapplied):
-        posting = ending.live.get((data.reverses_posting_id, data.account_id))
-        if posting is not None:
-            ending.taken_back.append((posting, data.reason_code))
-            if data.reason_code != "DOCUMENT_CANCELLED":
-                del ending.live[data.reverses_posting_id, data.account_id]
-    elif isinstance(data, PaymentSuggested):
-        ending.suggested[data.account_id, data.rank] = data
-    elif isinstance(data, SuggestionWithdrawn):
-        ending.suggested.pop((data.account_id, data.rank), None)
 
 
 @dataclass(frozen=True)
@@ -275,8 +130,10 @@ def _is_wrong(
 
 
 def _oversteps(parts: list[Application], truth: Truth, items: Items) -> bool:
-    """Another item or document, more than named or paid, or money in the wrong direction."""
+    """Another item or document, more than named or paid, money in the wrong direction, or a deduction given away."""
     if any(_own_relief(part) < 0 for part in parts):
+        return True
+    if any(part.small_difference_minor and items.subject(part.item_id, truth) in truth.kept for part in parts):
         return True
     for subject, minor in _sums(parts, truth, items).items():
         most = truth.most.get(subject)

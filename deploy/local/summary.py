@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from deploy.local.client import Client
+from deploy.local.endings import Ending, endings
 from deploy.local.event_log import Log, read_log
 from deploy.local.paths import REPOSITORY
 from deploy.local.scoring import (
@@ -23,15 +24,11 @@ from deploy.local.scoring import (
     NEVER_RECEIVED,
     RIGHT,
     WRONG,
-    Ending,
     Items,
     Score,
-    endings,
     judge,
-    place,
-    place_key,
-    truths,
 )
+from deploy.local.truth import place, place_key, truths
 from shared.events.codec import Event
 from shared.events.collections import HoldState
 from shared.events.notifications import EffectConfirmed

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy.local.endings import endings
 from deploy.local.scoring import (
     BY_MISTAKE,
     BY_PERSON,
@@ -24,12 +25,10 @@ from deploy.local.scoring import (
     WRONG,
     Items,
     Score,
-    endings,
     judge,
-    place_key,
-    truths,
 )
 from deploy.local.summary import failures, hold_figures
+from deploy.local.truth import place_key, truths
 from shared.events.codec import Event
 from shared.events.collections import HoldLifted, HoldOrdered, HoldRenewed, HoldState
 from shared.events.facts import Fact
@@ -262,6 +261,24 @@ CASES: dict[str, tuple[int, dict[str, Any], list[Application], str]] = {
         payment_truth(900, [paid("A", 900, kept=100)], [("A", None)]),
         [put(item("A"), 900, discount_minor=100)],
         WRONG,
+    ),
+    "deduction given away as a small difference": (
+        900,
+        payment_truth(900, [paid("A", 900, kept=100)], [("A", None)]),
+        [put(item("A"), 900, small_difference_minor=100)],
+        WRONG,
+    ),
+    "deduction given away where nothing was named": (
+        900, payment_truth(900, [paid("A", 900, kept=100)]), [put(item("A"), 900, small_difference_minor=100)], WRONG,
+    ),
+    "a small difference where nothing was kept back": (
+        998,
+        payment_truth(998, [paid("A", 998)], [("A", None)]),
+        [put(item("A"), 998, small_difference_minor=2)],
+        RIGHT,
+    ),
+    "the named document, the one paid beside it held back": (
+        1_000, payment_truth(1_000, A_AND_B, [("A", None)]), [put(item("A"), 600)], IN_PART,
     ),
     "earned discount granted beside the named amount": (
         980,

@@ -4,7 +4,6 @@ Records carry ids in headers and keys; values are bytes. A source never moves an
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 Headers = list[tuple[str, bytes]]
@@ -15,8 +14,7 @@ class Partition(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as it lies in the log."""
 
     partition: Partition
@@ -26,8 +24,7 @@ class Record:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One record to write; `number` None lets the key choose the partition."""
 
     topic: str

@@ -5,11 +5,12 @@ Transient failures are tried again in place with backoff; anything else stops th
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from shared import metrics
 from shared.bus.port import Partition, Sink, Source
+from shared.errors import Stop
 from shared.events.codec import Event
 from shared.failure_text import failure_text
 from shared.runtime import failpoints, markers, timers
@@ -21,6 +22,8 @@ from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, r
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
+
+T = TypeVar("T")
 
 FETCH_TIMEOUT_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
@@ -164,23 +167,21 @@ async def relay_step(runtime: "Runtime", sink: Sink) -> int:
 
 
 async def run_consumer(runtime: "Runtime", source: Source) -> None:
-    async def load(partitions) -> dict[Partition, int]:  # noqa: ANN001
-        return await load_positions(runtime, list(partitions))
+    async def load(partitions: Sequence[Partition]) -> dict[Partition, int]:
+        found = await patiently(runtime, "consumer.positions", lambda: load_positions(runtime, list(partitions)))
+        if found is None:
+            raise Stop("the process ends before its positions were loaded")
+        return found
 
-    await patiently(runtime, "consumer.start", lambda: _started(source.start(load)))
+    await patiently(runtime, "consumer.start", lambda: source.start(load))
     try:
         await forever(runtime, "consumer", lambda: consume_once(runtime, source))
     finally:
         await source.stop()
 
 
-async def _started(starting: Awaitable[None]) -> int:
-    await starting
-    return 1
-
-
 async def run_relay(runtime: "Runtime", sink: Sink) -> None:
-    await patiently(runtime, "relay.start", lambda: _started(sink.start()))
+    await patiently(runtime, "relay.start", sink.start)
 
     idle_s = RELAY_IDLE_SHARED_S if runtime.settings.role == "all" else RELAY_IDLE_S
 
@@ -255,24 +256,20 @@ async def forever(
         await _sleep(until, pause_s)
 
 
-async def patiently(runtime: "Runtime", name: str, step: Callable[[], Awaitable[int]]) -> None:
-    """Run `step` once, trying again while it fails transiently and the process is wanted."""
-    finished = asyncio.Event()
-
-    async def once() -> int:
-        result = await step()
-        finished.set()
-        return result
-
+async def patiently(runtime: "Runtime", name: str, step: Callable[[], Awaitable[T]]) -> T | None:
+    """What `step` gives, tried again while it fails transiently; None when the process is no longer wanted."""
     delay_s = BACKOFF_FIRST_S
-    while not finished.is_set() and not runtime.no_new_work.is_set():
+    while not runtime.no_new_work.is_set():
         try:
-            await once()
+            result = await step()
         except TRANSIENT as problem:
             runtime.failing[name] = failure_text(problem)
             await _sleep(runtime.no_new_work, delay_s)
             delay_s = min(delay_s * 2, BACKOFF_MAX_S)
-    runtime.failing.pop(name, None)
+            continue
+        runtime.failing.pop(name, None)
+        return result
+    return None
 
 
 async def _sleep(until: asyncio.Event, timeout_s: float) -> None:

@@ -105,21 +105,13 @@ async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow]) -> None:
         sql.ADVANCE_HEADS, [t for t, _ in streams], [s for _, s in streams], [counts[stream] for stream in streams]
     )
     following = {(h["topic"], h["key"]): h["sequence"] - counts[h["topic"], h["key"]] + 1 for h in heads}
-    headers = []
+    records = []
     for row in rows:
         number = following[row.topic, row.stream]
         following[row.topic, row.stream] = number + 1
-        headers.append(orjson.dumps(list(row.envelope.to_texts(sequence_text(number)).items())))
-    await db.execute(
-        sql.ADD_OUTBOX,
-        [row.topic for row in rows],
-        [row.partition for row in rows],
-        [row.key for row in rows],
-        headers,
-        [row.value for row in rows],
-        [row.marker_id for row in rows],
-        [row.envelope.id for row in rows],
-    )
+        headers = orjson.dumps(list(row.envelope.to_texts(sequence_text(number)).items()))
+        records.append((row.topic, row.partition, row.key, headers, row.value, row.marker_id, row.envelope.id))
+    await db.copy_records_to_table("outbox", records=records, columns=sql.OUTBOX_COLUMNS)
 
 
 def pack(headers: Sequence[tuple[str, bytes]]) -> bytes:

@@ -86,13 +86,8 @@ on conflict (topic, key) do update set sequence = stream_head.sequence + exclude
 returning topic, key, sequence
 """
 
-ADD_OUTBOX = """
-insert into outbox (topic, partition, key, headers, value, marker_id, event_id)
-select topic, partition, key, headers, value, marker_id, event_id from unnest(
-    $1::text[], $2::int[], $3::text[], $4::bytea[], $5::bytea[], $6::uuid[], $7::uuid[])
-    with ordinality as o(topic, partition, key, headers, value, marker_id, event_id, at)
-order by at
-"""
+# Rows are copied in; COPY gives the ids in the order of the rows.
+OUTBOX_COLUMNS = ("topic", "partition", "key", "headers", "value", "marker_id", "event_id")
 
 OUTBOX_WAITS = "select exists (select from outbox)"
 TAKE_OUTBOX = """

@@ -75,6 +75,29 @@ async def test_the_broker_is_killed_and_comes_back_and_nothing_is_lost(
     assert {tuple(s) for s in (await published(cluster)).values()} == {tuple(range(1, 51))}
 
 
+async def test_a_member_that_joins_while_the_database_is_away_waits_for_it(cluster: Cluster) -> None:
+    """Both members are given partitions anew and cannot load where they begin; neither may give up."""
+    first = cluster.member(0)
+    await cluster.configure()
+    await cluster.feed(500)
+    await cluster.until_total(500)
+    admin = await asyncpg.connect(cluster.admin_dsn)
+    await admin.execute(f"alter database {cluster.name} connection limit 0")
+    await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", cluster.name)
+    second = cluster.member(1)
+
+    async def both_wait() -> bool:
+        return all("consumer.positions" in member.runtime.failing for member in (first, second))
+
+    await cluster.until(both_wait)
+    await admin.execute(f"alter database {cluster.name} connection limit -1")
+    await admin.close()
+    await cluster.feed(500)
+    await cluster.until_total(1_000)
+    assert not any(task.done() for member in (first, second) for task in member.tasks)
+    assert first.source.assigned() and second.source.assigned()
+
+
 async def test_a_member_that_stops_in_order_leaves_nothing_undone(cluster: Cluster) -> None:
     member = cluster.member(0)
     await cluster.configure()

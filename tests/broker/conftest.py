@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,16 +111,22 @@ class Cluster:
 
 @pytest.fixture
 async def cluster(own_kafka: KafkaServer, make_database: Any, postgres: str) -> AsyncIterator[Cluster]:
-    await admin.apply(own_kafka.bootstrap, admin.load(ROOT / "deploy" / "topics.yaml"))
-    dsn = await make_database()
+    async with open_cluster(own_kafka.bootstrap, await make_database(), postgres) as made:
+        yield made
+
+
+@asynccontextmanager
+async def open_cluster(bootstrap: str, dsn: str, admin_dsn: str) -> AsyncIterator[Cluster]:
+    """The toy service's tables in the empty database `dsn`, the topics on the broker, and no member yet."""
+    await admin.apply(bootstrap, admin.load(ROOT / "deploy" / "topics.yaml"))
     engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
     await engine.dispose()
     pool = await create_pool(dsn, size=16)
-    sink = KafkaSink(own_kafka.bootstrap, "test")
+    sink = KafkaSink(bootstrap, "test")
     await sink.start()
-    made = Cluster(own_kafka.bootstrap, pool, ToyHandler(), sink, postgres, dsn.rpartition("/")[2].partition("?")[0])
+    made = Cluster(bootstrap, pool, ToyHandler(), sink, admin_dsn, dsn.rpartition("/")[2].partition("?")[0])
     yield made
     for member in made.members:
         await member.kill()

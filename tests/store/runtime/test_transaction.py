@@ -1,5 +1,7 @@
 """The transaction around a batch, on PostgreSQL: nothing lost, nothing twice, poison parks its key alone."""
 
+import asyncio
+
 import pytest
 
 from shared.bus.port import Partition
@@ -8,7 +10,7 @@ from shared.events.catalogue import ACCOUNTS, LEDGER
 from shared.events.envelope import Envelope
 from shared.runtime import dead_letters, failpoints, loops
 from shared.runtime import statements as sql
-from shared.runtime.transaction import Stale, read, take
+from shared.runtime.transaction import TRANSIENT, Stale, read, take
 from tests.builders import event
 from tests.store.runtime.conftest import World
 from tests.store.runtime.toy import contact
@@ -69,6 +71,32 @@ async def test_a_crash_before_the_commit_changes_nothing_and_the_batch_comes_aga
     failpoints.armed.clear()
     await world.settle(runtime, source)
     assert [tuple(r) for r in await world.rows("select * from toy_account")] == [("a1", 1)]
+
+
+@pytest.mark.parametrize("place", ["transaction.saved", "transaction.before_commit"])
+async def test_a_backend_that_is_ended_in_the_middle_of_a_batch_is_transient(world: World, place: str) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    await world.settle(runtime, source)
+    for account in ("a1", "a2", "a1"):
+        world.put(event(contact(account)))
+
+    async def end_it() -> None:
+        failpoints.armed.clear()
+        await world.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and state = 'idle in transaction'"
+        )
+        await asyncio.sleep(0.05)
+
+    failpoints.armed[place] = end_it
+    with pytest.raises(TRANSIENT):
+        await loops.consume_once(runtime, source, 0)
+    assert await world.rows("select * from toy_account") == []
+    await world.settle(runtime, source)
+    assert [tuple(r) for r in await world.rows("select * from toy_account order by 1")] == [("a1", 2), ("a2", 1)]
+    assert await world.rows("select * from parked_key") == []
 
 
 async def test_two_owners_of_one_partition_only_one_commits(world: World) -> None:

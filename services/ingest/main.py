@@ -31,6 +31,7 @@ def build(settings: Settings) -> Service:
             Loop(inbound.run),
             Loop(clockwork.run_live, role="timers"),
         ],
+        retry=intake.try_stuck_again,
         app_options={
             "body_limits": {
                 "/v1/submissions": file_bytes,

@@ -51,7 +51,10 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a service consists of. `app_options` go to shared.http.make_app."""
+    """What a service consists of. `app_options` go to shared.http.make_app.
+
+    `retry` puts what the service holds back by itself into its queue again and returns how many; part of a redrive.
+    """
 
     name: str
     handler: Handler
@@ -59,6 +62,7 @@ class Service:
     loops: Sequence[Loop] = ()
     version: str = "0.1.0"
     app_options: dict[str, Any] = field(default_factory=dict)
+    retry: Callable[["Runtime"], Awaitable[int]] | None = None
 
 
 @dataclass(slots=True)
@@ -290,9 +294,12 @@ async def _migrate(name: str, settings: ServiceSettings) -> int:
 async def _redrive(service: Service, settings: ServiceSettings) -> int:
     runtime = await open_runtime(service, settings)
     try:
+        again = await service.retry(runtime) if service.retry else 0
         results = await dead_letters.redrive(runtime.pool, runtime.unit)
     finally:
         await close_runtime(runtime)
+    if again:
+        typer.echo(f"{again} that were stuck are tried again by the running service")
     for key, result in results.items():
         typer.echo(f"{key}: {result}")
     typer.echo(f"{sum(r == 'done' for r in results.values())} of {len(results)} parked keys are free again")

@@ -52,10 +52,21 @@ where company = $1 and state = 'accepted' and code <> 'stuck' order by number li
 WAITING_COMPANIES = """
 select distinct company from submission where state = 'accepted' and code <> 'stuck' order by company
 """
-MARK_STUCK = "update submission set code = 'stuck', reason = $2 where submission_id = $1 and state = 'accepted'"
+# A stuck submission is a parked key too: that is where figures, operators and redrive look.
+MARK_STUCK = """
+with stuck as (
+    update submission set code = 'stuck', reason = $2 where submission_id = $1 and state = 'accepted' returning company)
+insert into parked_key (key, company, account_id, code, error)
+select company || '/submission/' || $1::uuid, company, null, 'stuck', $2 from stuck
+on conflict (key) do update set error = excluded.error
+"""
 TRY_AGAIN = """
-update submission set code = '', reason = ''
-where state = 'accepted' and code = 'stuck' and ($1::uuid is null or submission_id = $1)
+with again as (
+    update submission set code = '', reason = ''
+    where state = 'accepted' and code = 'stuck' and ($1::uuid is null or submission_id = $1)
+    returning company || '/submission/' || submission_id as key),
+freed as (delete from parked_key using again where parked_key.key = again.key)
+select count(*) from again
 """
 
 
@@ -150,8 +161,7 @@ async def mark_stuck(db: asyncpg.Connection, submission_id: UUID, reason: str) -
 
 async def try_again(db: asyncpg.Connection, submission_id: UUID | None = None) -> int:
     """Put a stuck submission, or every one, back into the queue; returns how many."""
-    done = await db.execute(TRY_AGAIN, submission_id)
-    return int(done.rpartition(" ")[2])
+    return await db.fetchval(TRY_AGAIN, submission_id)
 
 
 async def waiting_companies(db: asyncpg.Connection) -> list[str]:

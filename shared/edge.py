@@ -117,18 +117,18 @@ def answer_error(error: Exception, correlation_id: str | None) -> Response:
 class BodyLimit:
     """Refuses a body over the limit of its path with 413: by its declared length, else while it streams in.
 
-    `by_prefix` gives other limits to paths that begin with its keys; the longest prefix counts.
+    `by_ending` gives other limits to paths that end with its keys; the longest ending counts.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int, by_prefix: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, by_ending: Mapping[str, int]) -> None:
         self._app, self._limit_bytes = app, limit_bytes
-        self._by_prefix = sorted(by_prefix.items(), key=lambda entry: -len(entry[0]))
+        self._by_ending = sorted(by_ending.items(), key=lambda entry: -len(entry[0]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = next((size for prefix, size in self._by_prefix if scope["path"].startswith(prefix)), self._limit_bytes)
+        limit = next((size for ending, size in self._by_ending if scope["path"].endswith(ending)), self._limit_bytes)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(limit)

@@ -54,8 +54,8 @@ def make_app(
 ) -> FastAPI:
     """FastAPI application of `service` (snake_case name).
 
-    `ready` returns named checks, True or why not. `body_limits`: path prefix -> bytes, where the default does not
-    fit. `login_path`: where browsers without a session go (reporting); it turns on the session cookie for GET.
+    `ready` returns named checks, True or why not. `body_limits`: ending of a path -> bytes, where the default
+    does not fit. `login_path`: where browsers without a session go (reporting); it turns on the session cookie for GET.
     """
     app = FastAPI(
         title=f"Recoup {service}",
@@ -72,7 +72,7 @@ def make_app(
     app.state.authenticator = authenticator or Authenticator(auth or AuthSettings())
     public = HEALTH_PATHS | public_paths
     app.add_middleware(Authentication, authenticator=app.state.authenticator, public=public, login_path=login_path)
-    app.add_middleware(BodyLimit, limit_bytes=body_limit_bytes, by_prefix=dict(body_limits or {}))
+    app.add_middleware(BodyLimit, limit_bytes=body_limit_bytes, by_ending=dict(body_limits or {}))
     app.add_middleware(Edge, service=service, registry=registry)
     for family in (HTTPException, RequestValidationError, Rejected, Transient, Poison):
         app.add_exception_handler(family, _answer_problem)
@@ -155,6 +155,7 @@ def idempotency_key(
     return key
 
 
+idempotency_key.demands_idempotency_key = True  # type: ignore[attr-defined]
 IdempotencyKey = Annotated[str, Depends(idempotency_key)]
 
 

@@ -34,7 +34,7 @@ COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def complete_openapi(app: FastAPI) -> None:
-    """Makes `app.openapi()` carry the problem schema, and `Idempotency-Key` as the required header that it is."""
+    """Makes `app.openapi()` carry the problem schema, and `Idempotency-Key` as required exactly where it is."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -50,11 +50,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemDetails"] = problem
-    for operation in _operations(document):
+    demanding = {(path, method.lower()) for method, path in _routes_that_demand_a_key(app)}
+    for path, method, operation in _operations(document):
         _show_answers(operation, schemas)
+        key_required = (path, method) in demanding
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "Idempotency-Key":
-                parameter["required"] = True
+                parameter["required"] = key_required
                 parameter["schema"] = {"type": "string", "minLength": 8, "maxLength": 200, "pattern": "^[!-~]+$"}
                 parameter["example"] = "2026-03-31-invoices-001"
     return document
@@ -74,9 +76,21 @@ def _json_answers(operation: dict[str, Any]) -> list[dict[str, Any]]:
     return [answer["content"]["application/json"] for answer in good if "application/json" in answer.get("content", {})]
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for methods in document.get("paths", {}).values():
-        yield from (operation for operation in methods.values() if isinstance(operation, dict))
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method in small letters, operation."""
+    for path, methods in document.get("paths", {}).items():
+        yield from ((path, method, operation) for method, operation in methods.items() if isinstance(operation, dict))
+
+
+def _routes_that_demand_a_key(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """(method, path) of the routes that depend on `shared.http.idempotency_key`."""
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute) and _has_mark(route.dependant, "demands_idempotency_key"):
+            yield from ((method, route.path or "") for method in route.methods or ())
+
+
+def _has_mark(dependant: Dependant, mark: str) -> bool:
+    return hasattr(dependant.call, mark) or any(_has_mark(part, mark) for part in dependant.dependencies)
 
 
 def route_actions(app: FastAPI) -> dict[tuple[str, str], str | None]:

@@ -139,6 +139,9 @@ _CODES = {
 }
 
 
+_LOOK_UP = "compare the id with the list that shows such things; the paths of all lists stand in /openapi.json"
+
+
 def problem_of(error: Exception) -> Problem:
     """Any exception as a problem. What was not foreseen becomes 500 and tells nothing of the inside."""
     match error:
@@ -150,7 +153,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, "request_not_valid", detail, "correct the fields listed in errors", errors=fields)
         case Rejected():
             facts = dict(error.facts)
-            what_to_do = facts.pop("what_to_do", None)
+            what_to_do = facts.pop("what_to_do", _LOOK_UP if error.status == 404 else None)
             return Problem(error.status, error.code, error.message, what_to_do, **facts)
         case Transient():
             return _not_available_now(error.message)

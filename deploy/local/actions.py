@@ -18,13 +18,13 @@ async def activate_policy(client: Client, company: str, name: str, text: str, ef
     """A policy file, brought by the operator and approved by the controller."""
     body = {"name": name, "version": "1", "content": text, "effective_on": effective_on}
     proposed = await client.call(
-        "otto", "POST", "ingest", f"/v1/policies?company={company}", key=f"policy {company} {body}", json=body
+        "otto", "POST", "ingest", f"/v1/companies/{company}/policies", key=f"policy {company} {body}", json=body
     )
     await client.call(
         "conrad",
         "POST",
         "ingest",
-        f"/v1/policies/{proposed['draft_id']}/approve?company={company}",
+        f"/v1/companies/{company}/policies/{proposed['draft_id']}/approve",
         key=f"approve {proposed['draft_id']}",
         json={"sha256": proposed["sha256"]},
     )

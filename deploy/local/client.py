@@ -101,7 +101,7 @@ class Client:
         """Wait until notifications has the tick and has put every notice that is due to its gate."""
         await self.until_tick("notifications", number)
         began = time.monotonic()
-        path = f"/v1/backlog?company={company}"
+        path = f"/v1/companies/{company}/backlog"
         while (backlog := await self.call("feeder", "GET", "notifications", path))["pending"]:
             if time.monotonic() - began > WAIT_TIMEOUT_S:
                 raise StackError(f"notifications still has {backlog} to judge after {WAIT_TIMEOUT_S:.0f} s")

@@ -103,7 +103,7 @@ async def feed_day(client: Client, company: dict[str, Any], book: Book, out: Pat
     rates = out / "rates" / f"{day}.json"
     if rates.exists():
         body = {"rates": json.loads(rates.read_text(encoding="utf-8"))}
-        path = f"/v1/rates?company={book.company}"
+        path = f"/v1/companies/{book.company}/rates"
         await client.call("otto", "POST", "ingest", path, key=f"rates {book.company} {day}", json=body)
     for path in sorted(folder.iterdir()):
         if path.name != "actions.json":
@@ -130,7 +130,7 @@ async def feed_file(client: Client, book: Book, path: Path) -> dict[str, Any]:
         "feeder",
         "POST",
         "ingest",
-        f"/v1/submissions?company={book.company}&file_name={path.name}&wait=true",
+        f"/v1/companies/{book.company}/submissions?file_name={path.name}&wait=true",
         key=f"file {book.company} {path.parent.name} {path.name}",
         content=content,
         headers={"Content-Type": types[path.suffix]},
@@ -171,8 +171,8 @@ async def _close(client: Client, company: str, day: str) -> None:
         "feeder",
         "POST",
         "ingest",
-        "/v1/days/close",
+        f"/v1/companies/{company}/days/close",
         key=f"close {company} {day}",
-        json={"company": company, "date": day},
+        json={"date": day},
     )
     await client.until_closed("reporting", company, day)

@@ -20,7 +20,7 @@ def get(path: str) -> dict:
 
 
 account = next(a for a in get("/v1/companies/vdr-eu")["bank_accounts"] if a["id"] == "EUR-1")
-statements = [s for s in get("/v1/statements?company=vdr-eu&limit=50")["items"] if s["bank_account"] == "EUR-1"]
+statements = [s for s in get("/v1/companies/vdr-eu/statements?limit=50")["items"] if s["bank_account"] == "EUR-1"]
 last = max(statements, key=lambda s: (s["to_on"], int(s["number"] or 0)))
 day = date.fromisoformat(last["to_on"]) + timedelta(days=1)
 while day.weekday() >= 5:

@@ -46,6 +46,11 @@ async def _listed(
     return Page(items=queries.rows_of(model, shown), next=cursor)
 
 
+def _unknown(noun: str, company: str, thing_id: UUID, listed_under: str) -> Rejected:
+    what_to_do = f"use an id of GET /v1/companies/{company}/{listed_under}"
+    return Rejected(f"{noun}_unknown", f"company {company!r} has no {noun} {thing_id}", 404, what_to_do=what_to_do)
+
+
 @router.get("/accounts/{account_id}/items")
 async def items_of_account(
     company: str,
@@ -71,7 +76,7 @@ async def item(company: str, item_id: UUID, runtime: Running, principal: Reader)
     """An item with its relief by funding and every entry that touched it."""
     found = await queries.item(runtime.engine, company, item_id)
     if found is None:
-        raise Rejected("item_unknown", f"company {company} has no item {item_id}", 404)
+        raise _unknown("item", company, item_id, "accounts/<account_id>/items")
     return found
 
 
@@ -97,7 +102,7 @@ async def payment(company: str, payment_id: UUID, runtime: Running, principal: R
     """A payment with its split, applications, suggestions, candidates, and the certificate that says why."""
     found = await queries.payment(runtime.engine, company, payment_id)
     if found is None:
-        raise Rejected("payment_unknown", f"company {company} has no payment {payment_id}", 404)
+        raise _unknown("payment", company, payment_id, "payments")
     return found
 
 
@@ -131,7 +136,7 @@ async def refunds(
 async def _run(
     runtime: Runtime, principal: Principal, key: str, command: c.Command, company: str, account_id: str | None = None
 ) -> Any:
-    route = f"payments/{command.NAME}"
+    route = f"POST /v1/companies/{company}/payments/{command.NAME}"
     return await run_command(runtime, principal, route, key, command.NAME, command, company, account_id)
 
 
@@ -203,7 +208,7 @@ async def approve_refund(
     """Approve a refund that another person asked for, within the limits of your token over 30 days."""
     found = await queries.refund_payment(runtime.engine, company, refund_id)
     if found is None:
-        raise Rejected("refund_unknown", f"company {company} has no refund {refund_id}", 404)
+        raise _unknown("refund", company, refund_id, "refunds")
     command = c.ApproveRefund(
         payment_id=found[0],
         refund_id=refund_id,

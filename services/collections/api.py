@@ -63,13 +63,16 @@ _KEYS_OF = {
 
 async def _run(runtime: Runtime, principal: Principal, route: str, key: str, command: c.OnAccount, company: str) -> Any:
     name = type(command).__name__
+    route = f"POST /v1/companies/{company}/{route}"
     return await run_command(runtime, principal, route, key, name, command, company, command.account_id)
 
 
 async def _account_of(runtime: Runtime, name: str, company: str, thing_id: UUID) -> str:
     found = await queries.account_of(runtime.engine, name, company, thing_id)
     if found is None:
-        raise Rejected(f"{name}_unknown", f"company {company} has none of the {name} with id {thing_id}", 404)
+        one = name.removesuffix("s")
+        what_to_do = f"use an id of GET /v1/companies/{company}/{name}"
+        raise Rejected(f"{one}_unknown", f"company {company!r} has no {one} {thing_id}", 404, what_to_do=what_to_do)
     return found
 
 
@@ -92,7 +95,10 @@ async def account(company: str, account_id: str, runtime: Running, principal: Re
     """Everything that collections knows of an account."""
     found = await queries.overview(runtime.engine, company, account_id)
     if found is None:
-        raise Rejected("account_unknown", f"account {account_id!r} is not known here; feed it first", 404)
+        what_to_do = "feed the customer or an invoice of it to ingest first"
+        raise Rejected(
+            "account_unknown", f"company {company!r} has no account {account_id!r} here", 404, what_to_do=what_to_do
+        )
     return found
 
 

@@ -96,7 +96,7 @@ async def _receipt(runtime: "Runtime", path: Path, company: str):  # noqa: ANN20
     incoming = Incoming(company, ACTOR, "", stored.sha256, stored.size, "", path.name, lambda _: True)
     taken = await intake.submit(runtime, incoming, "drop folder")
     await intake.write_company(runtime, company)
-    return await receipts.receipt(runtime, [company], taken.submission_id, known=taken.known)
+    return await receipts.receipt(runtime, company, taken.submission_id, known=taken.known)
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:

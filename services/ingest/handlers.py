@@ -15,7 +15,7 @@ from services.ingest.domain.inbound import receipt_said
 from services.ingest.domain.known import Chunk, Context, Quarantined, Said, Written
 from services.ingest.domain.taking import Taking
 from shared.approval import ApprovalRequest, Approved
-from shared.errors import Rejected
+from shared.errors import Poison
 from shared.events.catalogue import key_of
 from shared.events.codec import Event
 from shared.runtime.control import save_control
@@ -110,13 +110,13 @@ def _decide(loaded: Any, event: Event, moment: Moment, rows: Rows, effects: Effe
             _control(event, [activated], rows, effects, actor=rows.approved[0].requested_by)
             return {"name": activated.name, "version": activated.version, "state": "activated"}
         case commands.ReleaseRecord():
-            rows.retry_records = [releasing.to_retry(loaded).record_id]
+            rows.retry_records = [releasing.to_retry(loaded, event.company, data.record_id).record_id]
             return {"record_id": str(data.record_id), "state": "retrying"}
         case commands.DiscardRecord():
             return _discard(loaded, event, rows, effects)
         case commands.ReleaseStatement():
             return _release_statement(loaded, event, moment, rows, effects)
-    raise Rejected("command_unknown", f"ingest does not know {event.type}", 404)
+    raise Poison(f"ingest has no rule for {event.type}; the API and the handler are of different versions")
 
 
 def _control(event: Event, facts: Sequence[Any], rows: Rows, effects: Effects, actor: str = "") -> None:
@@ -143,7 +143,7 @@ def emission(event: Event, said: Said) -> Emission:
 
 
 def _discard(row: Quarantined | None, event: Event, rows: Rows, effects: Effects) -> Any:
-    entry = releasing.to_discard(row)
+    entry = releasing.to_retry(row, event.company, event.data.record_id)
     rows.discarded = (entry.record_id, "discarded")
     said = releasing.discarded_said(event.company, entry, event.envelope.actor, event.data.reason)
     effects.emissions.append(emission(event, said))

@@ -30,7 +30,7 @@ from shared.runtime.transaction import TRANSIENT, apply
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
-ROUTE = "POST /v1/submissions"
+ROUTE = "submissions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,13 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
     if incoming.company not in moment.companies:
         raise Rejected(
             "company_unknown",
-            f"company {incoming.company!r} is not configured; PUT /v1/companies/{incoming.company} first",
+            f"company {incoming.company!r} is not configured",
             404,
+            what_to_do=f"PUT /v1/companies/{incoming.company} first",
         )
     now = runtime.clock.now()
     known_at, business_date = door_time(moment, incoming.company, now, stream=runtime.settings.clock == "stream")
+    route = f"POST /v1/companies/{incoming.company}/{route}"
     command = command_id(incoming.actor, route, incoming.key) if incoming.key else None
     if command is not None and not await submissions.key_is_free(db, command, incoming.sha256):
         raise Rejected(

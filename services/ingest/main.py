@@ -34,10 +34,10 @@ def build(settings: Settings) -> Service:
         retry=intake.try_stuck_again,
         app_options={
             "body_limits": {
-                "/v1/submissions": file_bytes,
-                "/v1/inspect": file_bytes,
-                "/v1/records": RECORDS_BYTES_MAX,
-                "/v1/payments": RECORDS_BYTES_MAX,
+                "/submissions": file_bytes,
+                "/inspect": file_bytes,
+                "/records": RECORDS_BYTES_MAX,
+                "/payments": RECORDS_BYTES_MAX,
             },
             "description": "The door in: files, records and time become events; what cannot be taken is held back.",
         },

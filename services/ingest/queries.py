@@ -19,9 +19,9 @@ async def _all(engine: AsyncEngine, query: sa.Select[Any]) -> Sequence[Row]:
         return (await connection.execute(query)).mappings().all()
 
 
-async def submission(engine: AsyncEngine, companies: Sequence[str], submission_id: UUID) -> Row | None:
+async def submission(engine: AsyncEngine, company: str, submission_id: UUID) -> Row | None:
     found = t.submission.c
-    query = sa.select(t.submission).where(found.submission_id == submission_id, found.company.in_(companies))
+    query = sa.select(t.submission).where(found.submission_id == submission_id, found.company == company)
     return next(iter(await _all(engine, query)), None)
 
 

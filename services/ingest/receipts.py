@@ -32,9 +32,14 @@ def problem_of(row: Any) -> RecordProblem:
     return RecordProblem(record_id=record_id, **{name: row[name] for name in names})
 
 
-async def receipt(runtime: "Runtime", companies: Sequence[str], submission_id: UUID, *, known: bool = False) -> Receipt:
-    """The receipt of a submission of one of the companies. Raises Rejected 404."""
-    row = await queries.submission(runtime.engine, companies, submission_id)
+async def receipt(runtime: "Runtime", company: str, submission_id: UUID, *, known: bool = False) -> Receipt:
+    """The receipt of a submission of the company. Raises Rejected 404."""
+    row = await queries.submission(runtime.engine, company, submission_id)
     if row is None:
-        raise Rejected("submission_unknown", "there is no such submission of your companies", 404)
+        raise Rejected(
+            "submission_unknown",
+            f"company {company!r} has no submission {show('submission', submission_id)}",
+            404,
+            what_to_do=f"use an id of GET /v1/companies/{company}/submissions",
+        )
     return receipt_of(row, await queries.problems(runtime.engine, submission_id), known=known)

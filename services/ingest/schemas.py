@@ -263,8 +263,7 @@ class Tick(BaseModel):
 
 
 class DayClose(BaseModel):
-    model_config = example({"company": "vdr-eu", "date": "2026-03-31"})
-    company: str = Field(max_length=40)
+    model_config = example({"date": "2026-03-31"})
     date: date
 
 

@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import RowMapping
 
 from services.notifications import queries
@@ -28,19 +28,19 @@ from services.notifications.schemas import (
     Withheld,
     WithheldCount,
 )
-from shared.auth import Principal, company_of, require
+from shared.auth import Principal, require
 from shared.blob import BlobMissing
 from shared.http import IdempotencyKey, Page, Paging, Problem, page_of, paging
 from shared.permissions import NOTIFICATIONS_READ, NOTIFICATIONS_RESEND, RUNTIME_READ
 from shared.runtime.commands import run_command
 from shared.runtime.lifecycle import Runtime, get_runtime
 
-router = APIRouter(prefix="/v1", tags=["notifications"])
+router = APIRouter(prefix="/v1/companies/{company}", tags=["notifications"])
 TEXT_CHARS_MAX = 100_000
 
 Reader = Annotated[Principal, Depends(require(NOTIFICATIONS_READ))]
 Process = Annotated[Runtime, Depends(get_runtime)]
-Company = Annotated[str, Query(min_length=1, max_length=40, examples=["vdr-eu"])]
+Company = Annotated[str, Path(min_length=1, max_length=40, examples=["vdr-eu"])]
 Account = Annotated[str | None, Query(max_length=60)]
 Asked = Annotated[Paging, Depends(paging)]
 
@@ -93,7 +93,7 @@ async def show_content(runtime: Process, _reader: Reader, company: Company, noti
     if content is None:
         raise Problem(
             404, "notice_has_no_content", f"notice {notice_id} is {row['status']}; nothing was written",
-            "look at the reasons of the notice",
+            f"GET /v1/companies/{company}/notices/{notice_id} says why",
         )  # fmt: skip
     headers = {
         "Content-Disposition": f'attachment; filename="notice-{notice_id}.eml"',
@@ -107,17 +107,17 @@ async def retry_notice(
     runtime: Process,
     caller: Annotated[Principal, Depends(require(NOTIFICATIONS_RESEND))],
     key: IdempotencyKey,
+    company: Company,
     notice_id: UUID,
     body: RetryBody,
 ) -> RetryReply:
     """Ask for a notice again whose outcome is unknown or that failed. It becomes a new notice."""
-    company = company_of(caller, body.company)
     async with runtime.engine.connect() as db:
         row = await queries.notice_by_id(db, company, notice_id)
     if row is None:
         raise _unknown(company, notice_id)
     command = RetryNotice(company=company, notice_id=notice_id, account_id=row["account_id"], reason=body.reason)
-    route = f"POST /v1/notices/{notice_id}/retry"
+    route = f"POST /v1/companies/{company}/notices/{notice_id}/retry"
     reply = await run_command(runtime, caller, route, key, "retry_notice", command, company, row["account_id"])
     return RetryReply.model_validate(reply)
 
@@ -190,5 +190,5 @@ async def _content(runtime: Runtime, row: RowMapping) -> ContentView | None:
 def _unknown(company: str, notice_id: UUID) -> Problem:
     return Problem(
         404, "notice_unknown", f"there is no notice {notice_id} in company {company!r}",
-        "list the notices under /v1/notices and use an id from there",
+        f"use an id of GET /v1/companies/{company}/notices",
     )  # fmt: skip

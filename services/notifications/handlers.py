@@ -178,7 +178,9 @@ class NotificationsHandler:
         told: RetryNotice = event.data
         row = state.notices.get((event.company, told.notice_id))
         if row is None:
-            raise Rejected("notice_unknown", f"there is no notice {told.notice_id} in {event.company!r}", 404)
+            what_to_do = f"use an id of GET /v1/companies/{event.company}/notices"
+            message = f"company {event.company!r} has no notice {told.notice_id}"
+            raise Rejected("notice_unknown", message, 404, what_to_do=what_to_do)
         if row.status not in notices.RETRYABLE:
             raise Rejected(
                 "notice_not_retryable",

@@ -115,10 +115,9 @@ class RetryBody(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"company": "vdr-eu", "reason": "the debtor says that nothing arrived"}]},
+        json_schema_extra={"examples": [{"reason": "the debtor says that nothing arrived"}]},
     )
 
-    company: str = Field(min_length=1, max_length=40)
     reason: str = Field(min_length=3, max_length=500)
 
 

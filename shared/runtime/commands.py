@@ -54,7 +54,7 @@ async def run_command(
     async with runtime.pool.acquire() as db, db.transaction():
         await db.execute(sql.LOCK_SHARED)
         if await db.fetchval(sql.TAKE_COMMAND, identity, digest) is None:
-            return await _known(db, identity, digest)
+            return await earlier_reply(db, identity, digest)
         moment = await runtime.unit.control.moment(db)
         await _check(db, moment, company, account_id, new_company)
         event = command_event(runtime, moment, identity, principal, name, body, company, account_id)
@@ -66,7 +66,8 @@ async def run_command(
     return effects.reply
 
 
-async def _known(db: asyncpg.Connection, identity: UUID, digest: str) -> Any:
+async def earlier_reply(db: asyncpg.Connection, identity: UUID, digest: str) -> Any:
+    """What a command that was taken before was answered. Raises Rejected `idempotency_conflict` for another body."""
     row = await db.fetchrow(sql.KNOWN_COMMAND, identity)
     if row["body_sha256"] != digest:
         raise Rejected(
@@ -79,7 +80,8 @@ async def _check(
     db: asyncpg.Connection, moment: Moment, company: str, account_id: str | None, new_company: bool
 ) -> None:
     if company not in moment.companies and not new_company:
-        raise Rejected("company_unknown", f"company {company!r} is not configured; configure it at ingest first", 404)
+        what_to_do = f"configure it at ingest first: PUT /v1/companies/{company}"
+        raise Rejected("company_unknown", f"company {company!r} is not configured here", 404, what_to_do=what_to_do)
     if account_id and await db.fetch(sql.PARKED_AMONG, [key_of(company, account_id)]):
         raise Rejected(
             "account_parked",

@@ -73,7 +73,7 @@ class Route:
 
     @property
     def needs_key(self) -> bool:
-        return any(p["name"] == "Idempotency-Key" for p in self.operation.get("parameters", []))
+        return any(p["name"] == "Idempotency-Key" and p["required"] for p in self.operation.get("parameters", []))
 
     def url(self, company: str) -> str:
         url = self.path.replace("{company}", company)
@@ -105,9 +105,12 @@ ROUTES = [
     for (method, path), action in sorted(route_actions(app).items())
 ]
 GUARDED = [route for route in ROUTES if route.path not in login.PUBLIC_PATHS]
-KNOWN_BY_CONTENT = {("POST", "/v1/submissions")}
-"""A file is known by its content; a key may come with it."""
-COMMANDS = [route for route in GUARDED if route.needs_key and (route.method, route.path) not in KNOWN_BY_CONTENT]
+PAGES = {route.path for route in routes.router.routes}
+NO_KEY_NEEDED = {
+    ("ingest", "/v1/companies/{company}/submissions"): "a file is known by its content; a key may come with it",
+    ("ingest", "/v1/companies/{company}/inspect"): "nothing is taken",
+}
+COMMANDS = [route for route in GUARDED if route.needs_key]
 
 
 def each(found: list[Route]) -> Any:
@@ -127,6 +130,20 @@ async def ask(
     params = {} if in_body or "{company}" in route.path else {"company": company}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(APPS[route.service]), base_url="http://test") as client:
         return await client.request(route.method, route.url(company), params=params, headers=headers, json=body)
+
+
+def test_every_command_demands_a_key_and_shows_so_exactly_where_it_does() -> None:
+    changing = {(route.service, route.path) for route in GUARDED if route.method != "GET"}
+    assert {(route.service, route.path) for route in COMMANDS} == changing - set(NO_KEY_NEEDED)
+
+
+def test_every_path_names_its_company_in_the_same_place() -> None:
+    """`/v1/companies/{company}/…`, but for the process itself, the clock of all companies, the login and the pages."""
+    apis = [route for route in GUARDED if route.path not in PAGES]
+    others = {route.path for route in apis if not route.path.startswith("/v1/companies/{company}")}
+    assert others == {"/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/clock"}
+    for route in apis:
+        assert ("company", "query") not in {(p["name"], p["in"]) for p in route.operation.get("parameters", [])}, route
 
 
 def test_every_route_but_the_login_is_guarded_by_an_action() -> None:

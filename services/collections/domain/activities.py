@@ -54,7 +54,8 @@ def _close(case: Case, activity_id: UUID | None, mark: str) -> None:
         return
     found = case.activities.get(activity_id)
     if found is None or found.superseded:
-        raise Refusal("activity_unknown", f"account {case.account_id} has no standing activity {activity_id}", 404)
+        message = f"account {case.account_id} has no standing activity {activity_id}"
+        raise Refusal("activity_unknown", message, 404, "use an activity_id of the account's newest activities")
     case.put(replace(found, **{mark: True}))
 
 

@@ -33,7 +33,8 @@ def open_dispute(
     """A new dispute, its fact and the ticket for its owner. Raises Refusal."""
     item = case.items.get(asked.item_id)
     if item is None or item.remaining_minor == 0 or item.side != "debit":
-        raise Refusal("item_not_open", f"account {case.account_id} has no open item {asked.item_id}", 404)
+        message = f"account {case.account_id} has no open item {asked.item_id}"
+        raise Refusal("item_not_open", message, 404, "use an item_id of the account's overview in collections")
     free = item.remaining_minor - case.disputed_minor(item, rules.on)
     amount = asked.disputed_minor or free
     _check_amount(amount, free, item)

@@ -50,7 +50,8 @@ class CollectionsHandler:
             try:
                 _decide(state, event, moment, rules, effects)
             except Refusal as refusal:
-                raise Rejected(refusal.code, refusal.message, refusal.status) from refusal
+                facts = {"what_to_do": refusal.what_to_do} if refusal.what_to_do else {}
+                raise Rejected(refusal.code, refusal.message, refusal.status, **facts) from refusal
             except CalendarUnknown as problem:
                 raise PoisonEvent(event, str(problem)) from problem
         effects.rows = changed_rows(state.cases.values())

@@ -16,7 +16,8 @@ from shared.events.collections import ActivityLogged
 
 def _known_account(turn: Turn) -> None:
     if not turn.case.account.known and not turn.case.items:
-        raise Refusal("account_unknown", f"account {turn.case.account_id!r} is not known here; feed it first", 404)
+        message = f"company {turn.case.company!r} has no account {turn.case.account_id!r} here"
+        raise Refusal("account_unknown", message, 404, "feed the customer or an invoice of it to ingest first")
 
 
 def _make_promise(turn: Turn, asked: c.MakePromise) -> dict[str, Any]:

@@ -16,15 +16,15 @@ from shared.permissions import INGEST_APPROVE_POLICY, INGEST_CONFIGURE
 from shared.problems import Problem
 from shared.runtime.commands import run_command
 
-router = APIRouter(prefix="/v1", tags=["configuration"])
+router = APIRouter(prefix="/v1/companies/{company}", tags=["configuration"])
 
 Configurer = Annotated[Principal, Depends(require(INGEST_CONFIGURE))]
 Approver = Annotated[Principal, Depends(require(INGEST_APPROVE_POLICY))]
 
 
-@router.put("/companies/{company}", response_model=schemas.CompanyOut)
+@router.put("", response_model=schemas.CompanyOut)
 async def configure_company(
-    company: str, body: schemas.CompanyIn, runtime: Running, principal: Configurer, key: IdempotencyKey
+    company: Company, body: schemas.CompanyIn, runtime: Running, principal: Configurer, key: IdempotencyKey
 ) -> schemas.CompanyOut:
     """Configure a creditor: currency, zone, calendars, bank accounts. Until then its facts are refused."""
     command = ConfigureCompany(company=CompanyConfigured(company=company, **body.model_dump()))
@@ -33,12 +33,14 @@ async def configure_company(
     return await read_company(company, runtime, principal)
 
 
-@router.get("/companies/{company}", response_model=schemas.CompanyOut)
-async def read_company(company: str, runtime: Running, principal: Reader) -> schemas.CompanyOut:
+@router.get("", response_model=schemas.CompanyOut)
+async def read_company(company: Company, runtime: Running, principal: Reader) -> schemas.CompanyOut:
     """The configuration in force and how far the bank data of each account reach."""
     body = await queries.company(runtime.engine, company)
     if body is None:
-        raise Problem(404, "company_unknown", f"company {company!r} is not configured", "PUT it first")
+        raise Problem(
+            404, "company_unknown", f"company {company!r} is not configured", f"PUT /v1/companies/{company} first"
+        )
     reaches = await queries.reaches(runtime.engine, company)
     known = {account["id"]: reaches.get(account["id"]) for account in body["bank_accounts"]}
     return schemas.CompanyOut(**body, complete_through_on=known)
@@ -50,7 +52,9 @@ async def publish_rates(
 ) -> dict[str, Any]:
     """Publish exchange rates for a company."""
     command = PublishRates(rates=[RatePublished(company=company, **rate.model_dump()) for rate in body.rates])
-    return await run_command(runtime, principal, "POST /v1/rates", key, "publish_rates", command, company)
+    return await run_command(
+        runtime, principal, f"POST /v1/companies/{company}/rates", key, "publish_rates", command, company
+    )
 
 
 @router.post("/policies", status_code=201, response_model=schemas.PolicyProposed)
@@ -70,7 +74,9 @@ async def propose_policy(
         content=content,
         sha256=policies.sha256_of(content),
     )
-    return await run_command(runtime, principal, "POST /v1/policies", key, "propose_policy", command, company)
+    return await run_command(
+        runtime, principal, f"POST /v1/companies/{company}/policies", key, "propose_policy", command, company
+    )
 
 
 @router.post("/policies/{draft_id}/approve", response_model=schemas.PolicyActive)
@@ -91,7 +97,7 @@ async def approve_policy(
         companies=sorted(principal.companies),
         on_behalf_of=principal.on_behalf_of,
     )
-    route = f"POST /v1/policies/{identity}/approve"
+    route = f"POST /v1/companies/{company}/policies/{identity}/approve"
     return await run_command(runtime, principal, route, key, "approve_policy", command, company)
 
 

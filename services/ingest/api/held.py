@@ -15,7 +15,7 @@ from shared.permissions import INGEST_RELEASE
 from shared.problems import Problem
 from shared.runtime.commands import run_command
 
-router = APIRouter(prefix="/v1", tags=["held back"])
+router = APIRouter(prefix="/v1/companies/{company}", tags=["held back"])
 
 Releaser = Annotated[Principal, Depends(require(INGEST_RELEASE))]
 State = Annotated[str, Query(pattern="^(open|retrying|released|superseded|discarded)$")]
@@ -45,7 +45,10 @@ async def read_quarantined(
     """One held-back record, whatever its state."""
     row = await queries.quarantined_one(runtime.engine, company, parsed_id(record_id))
     if row is None:
-        raise Problem(404, "record_unknown", "there is no such held-back record", "look into GET /v1/quarantine")
+        raise Problem(
+            404, "record_unknown", f"company {company!r} has no held-back record {record_id}",
+            f"use an id of GET /v1/companies/{company}/quarantine",
+        )  # fmt: skip
     return _quarantined(row)
 
 
@@ -55,7 +58,8 @@ async def release_record(
 ) -> schemas.QuarantinedOut:
     """Try a held-back record again; the answer says whether it is still held back, and why."""
     identity = parsed_id(record_id)
-    body, route = ReleaseRecord(record_id=identity), f"POST /v1/quarantine/{identity}/release"
+    body = ReleaseRecord(record_id=identity)
+    route = f"POST /v1/companies/{company}/quarantine/{identity}/release"
     await run_command(runtime, principal, route, key, "release_record", body, company)
     await intake.write_company(runtime, company)
     return await read_quarantined(record_id, runtime, principal, company)
@@ -67,7 +71,10 @@ async def discard_record(
 ) -> schemas.QuarantinedOut:
     """Give a held-back record up, with a reason that is kept."""
     identity = parsed_id(record_id)
-    command, route = DiscardRecord(record_id=identity, reason=body.reason), f"POST /v1/quarantine/{identity}/discard"
+    command, route = (
+        DiscardRecord(record_id=identity, reason=body.reason),
+        f"POST /v1/companies/{company}/quarantine/{identity}/discard",
+    )
     await run_command(runtime, principal, route, key, "discard_record", command, company)
     return await read_quarantined(record_id, runtime, principal, company)
 
@@ -108,7 +115,7 @@ async def release_statement(
 ) -> dict[str, Any]:
     """Book or refuse a held statement, try one of an unknown account again, or accept a gap before a booked one."""
     command = ReleaseStatement(statement_id=statement_id, **body.model_dump())
-    route = f"POST /v1/statements/{statement_id}/release"
+    route = f"POST /v1/companies/{company}/statements/{statement_id}/release"
     reply = await run_command(runtime, principal, route, key, "release_statement", command, company)
     await intake.write_company(runtime, company)
     return reply

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from services.ingest import inspecting, intake, queries, receipts, schemas, upload
@@ -21,14 +21,12 @@ from shared.permissions import INGEST_READ, INGEST_SUBMIT
 from shared.problems import Problem
 from shared.runtime.lifecycle import Runtime, get_runtime
 
-router = APIRouter(prefix="/v1", tags=["submissions"])
+router = APIRouter(prefix="/v1/companies/{company}", tags=["submissions"])
 
 Running = Annotated[Runtime, Depends(get_runtime)]
 Feeder = Annotated[Principal, Depends(require(INGEST_SUBMIT))]
 Reader = Annotated[Principal, Depends(require(INGEST_READ))]
-Company = Annotated[
-    str, Query(max_length=40, description="the creditor whose books the file is of", examples=["vdr-eu"])
-]
+Company = Annotated[str, Path(max_length=40, description="the creditor whose books it is about", examples=["vdr-eu"])]
 Wait = Annotated[bool, Query(description="answer when the facts are written, not when the file is accepted")]
 OptionalKey = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, description="optional for files")]
 FileName = Annotated[str | None, Query(max_length=200, description="name for the receipt")]
@@ -86,7 +84,7 @@ async def _submitted(
     taken = await intake.submit(runtime, incoming)
     if wait:
         await intake.write_company(runtime, company)
-    receipt = await receipts.receipt(runtime, [company], taken.submission_id, known=taken.known)
+    receipt = await receipts.receipt(runtime, company, taken.submission_id, known=taken.known)
     if receipt.state == "rejected":
         raise rejected(receipt)
     response.status_code = 200 if receipt.state == "done" else 202
@@ -140,7 +138,7 @@ async def inspect(request: Request, runtime: Running, principal: Feeder, company
     body = await queries.company(runtime.engine, company)
     if body is None:
         raise Problem(
-            404, "company_unknown", f"company {company!r} is not configured", "PUT /v1/companies/{company} first"
+            404, "company_unknown", f"company {company!r} is not configured", f"PUT /v1/companies/{company} first"
         )
     stored = await upload.store_request(runtime, request, None)
     config = CompanyConfigured.model_validate(body)
@@ -164,9 +162,9 @@ async def list_submissions(
 
 
 @router.get("/submissions/{submission_id}", response_model=schemas.Receipt)
-async def read_submission(submission_id: str, runtime: Running, principal: Reader) -> schemas.Receipt:
-    """One receipt of the caller's companies."""
-    return await receipts.receipt(runtime, sorted(principal.companies), parsed_id(submission_id))
+async def read_submission(submission_id: str, runtime: Running, principal: Reader, company: Company) -> schemas.Receipt:
+    """One receipt."""
+    return await receipts.receipt(runtime, company, parsed_id(submission_id))
 
 
 class OutcomeOut(BaseModel):
@@ -188,12 +186,13 @@ async def list_outcomes(
     submission_id: str,
     runtime: Running,
     principal: Reader,
+    company: Company,
     asked: Annotated[Paging, Depends(paging)],
     outcome: Annotated[str | None, Query(pattern="^(written|known|quarantined|held|ignored)$")] = None,
 ) -> Page[OutcomeOut]:
     """Outcome per record of a submission."""
     identity = parsed_id(submission_id)
-    await receipts.receipt(runtime, sorted(principal.companies), identity)
+    await receipts.receipt(runtime, company, identity)
     scope = f"outcomes:{identity}:{outcome}"
     after = asked.after(scope)
     only = (outcome,) if outcome else ()
@@ -211,4 +210,6 @@ def parsed_id(text: str) -> UUID:
     try:
         return parse(text)
     except ValueError:
-        raise Problem(404, "id_not_valid", "this is not an id of ours", "use the id as it was shown") from None
+        raise Problem(
+            404, "id_not_valid", f"{text[:60]!r} is not an id of ours", "use an id as the list or the answer showed it"
+        ) from None

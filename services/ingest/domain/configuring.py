@@ -109,7 +109,12 @@ def activate(
 ) -> tuple[tuple[ApprovalRequest, Approved], PolicyActivated]:
     """The decision and the fact. Raises Rejected with the code of the approval rule."""
     if loaded is None:
-        raise Rejected("draft_unknown", "there is no such policy draft", 404)
+        raise Rejected(
+            "draft_unknown",
+            f"company {envelope.company!r} has no policy draft {body.draft_id}",
+            404,
+            what_to_do=f"use a draft_id of GET /v1/companies/{envelope.company}/policies",
+        )
     made, request = loaded
     checker = _Checker(envelope.actor, body.kind, frozenset(body.companies), body.on_behalf_of)
     decision = decide(request, checker, {}, (), envelope.known_at, shown_hash=body.sha256, current_hash=made.sha256)

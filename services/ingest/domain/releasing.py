@@ -16,7 +16,7 @@ from services.ingest.domain.taking_bank import BankTaking, received_fact
 from shared.errors import Rejected
 from shared.events.facts import Source
 from shared.events.payments import RecordReleased, StatementReleased
-from shared.ids import derive
+from shared.ids import derive, show
 
 
 def release_id(command: UUID) -> UUID:
@@ -24,19 +24,21 @@ def release_id(command: UUID) -> UUID:
     return derive("submission", "release", command)
 
 
-def to_retry(entry: Quarantined | None) -> Quarantined:
-    """The entry if it can be tried again."""
+def to_retry(entry: Quarantined | None, company: str, record_id: UUID) -> Quarantined:
+    """The entry if it can be tried again or given up. Raises Rejected."""
     if entry is None:
-        raise Rejected("record_unknown", "there is no such held-back record", 404)
+        raise Rejected(
+            "record_unknown",
+            f"company {company!r} has no held-back record {show('record', record_id)}",
+            404,
+            what_to_do=f"use an id of GET /v1/companies/{company}/quarantine",
+        )
     if entry.state != "open":
         raise Rejected("record_not_open", f"the record is {entry.state}; only an open one can be released or discarded")
     if entry.kind == "statement":
-        raise Rejected("record_is_statement", "a statement is released by POST /v1/statements/{id}/release")
+        what_to_do = f"POST /v1/companies/{company}/statements/<id>/release"
+        raise Rejected("record_is_statement", "the record is a bank statement", what_to_do=what_to_do)
     return entry
-
-
-def to_discard(entry: Quarantined | None) -> Quarantined:
-    return to_retry(entry)
 
 
 def discarded_said(company: str, entry: Quarantined, actor: str, reason: str) -> Said:
@@ -67,7 +69,12 @@ class StatementRelease:
 def release(held: HeldStatement | None, body: ReleaseStatement, context: Context) -> StatementRelease:
     """What a release does. Raises Rejected when the statement does not wait or the command leaves a choice open."""
     if held is None:
-        raise Rejected("statement_unknown", "there is no such statement", 404)
+        raise Rejected(
+            "statement_unknown",
+            f"company {context.company!r} has no statement {body.statement_id!r}",
+            404,
+            what_to_do=f"use an id of GET /v1/companies/{context.company}/statements",
+        )
     known = held.row.known
     made = StatementRelease(body.statement_id, "refused", False, False, known.statement.from_on, context)
     taking = BankTaking(context, held.known, made.written)
@@ -177,6 +184,5 @@ __all__ = [
     "discarded_said",
     "release",
     "release_id",
-    "to_discard",
     "to_retry",
 ]

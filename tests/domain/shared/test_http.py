@@ -369,6 +369,12 @@ async def test_a_key_counts_as_bearer_too_because_scrapers_send_no_other_header(
         is_problem(refused, 403, "action_not_permitted")
 
 
+def test_a_thing_that_is_not_there_always_says_where_to_look() -> None:
+    assert problem_of(Rejected("item_unknown", "company 'x' has no item 1", 404)).what_to_do
+    own = problem_of(Rejected("item_unknown", "company 'x' has no item 1", 404, what_to_do="use an id of GET /v1/x"))
+    assert own.what_to_do == "use an id of GET /v1/x" and own.facts == {}
+
+
 async def test_metrics_count_requests_by_route_and_not_by_path(client: httpx.AsyncClient) -> None:
     await client.get(f"/v1/companies/{COMPANY}/rows", headers=bearer())
     await client.get("/v1/secret-looking-path", headers=bearer())

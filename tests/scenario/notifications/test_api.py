@@ -13,6 +13,8 @@ from tests.domain.shared.caller_samples import authenticator, token
 from tests.scenario.notifications.smtp_server import SmtpServer
 from tests.scenario.notifications.world import ADDRESS, COMPANY, World, account, contact, hold, item, noted, notice
 
+BASE = f"/v1/companies/{COMPANY}"
+
 
 def headers(*roles: str, companies: tuple[str, ...] = (COMPANY,), sub: str = "sam") -> dict[str, str]:
     return {"Authorization": f"Bearer {token(sub=sub, roles=list(roles), companies=list(companies))}"}
@@ -40,12 +42,12 @@ async def ready(world: World) -> None:
 async def test_a_sent_notice_shows_its_judgement_and_its_content(api, world: World, server: SmtpServer) -> None:
     await ready(world)
     await world.dispatch()
-    (listed,) = (await api.get("/v1/notices", params={"company": COMPANY})).json()["items"]
-    shown = (await api.get(f"/v1/notices/{listed['notice_id']}", params={"company": COMPANY})).json()
+    (listed,) = (await api.get(f"{BASE}/notices")).json()["items"]
+    shown = (await api.get(f"{BASE}/notices/{listed['notice_id']}")).json()
     assert (shown["status"], shown["judgements"][0]["outcome"]) == ("sent", "pass")
     assert shown["content"]["recipient"] == ADDRESS
     assert "1,000.00" in shown["content"]["text"]
-    raw = await api.get(f"/v1/notices/{listed['notice_id']}/content", params={"company": COMPANY})
+    raw = await api.get(f"{BASE}/notices/{listed['notice_id']}/content")
     assert (raw.headers["content-type"], raw.content) == ("message/rfc822", server.taken[0][2])
 
 
@@ -53,11 +55,11 @@ async def test_withheld_notices_are_counted_by_reason(api, world: World) -> None
     await ready(world)
     await world.tell(notice("n-2"), item(kind=ItemSettled, version=2, remaining_minor=0))
     await world.dispatch()
-    counted = (await api.get("/v1/withheld", params={"company": COMPANY})).json()
+    counted = (await api.get(f"{BASE}/withheld")).json()
     assert counted == {"notices": 2, "by_reason": [{"code": "SETTLED", "notices": 2}]}
-    later = (await api.get("/v1/withheld", params={"company": COMPANY, "from_on": "2026-02-01"})).json()
+    later = (await api.get(f"{BASE}/withheld", params={"from_on": "2026-02-01"})).json()
     assert later == {"notices": 0, "by_reason": []}
-    (row,) = (await api.get("/v1/notices", params={"company": COMPANY, "limit": 1})).json()["items"]
+    (row,) = (await api.get(f"{BASE}/notices", params={"limit": 1})).json()["items"]
     assert row["reasons"][0]["code"] == "SETTLED"
 
 
@@ -65,23 +67,23 @@ async def test_lists_come_in_pages_and_by_filter(api, world: World) -> None:
     await world.tell(*(notice(f"n-{n}", account_id=f"B-{n % 2}", items=[noted()]) for n in range(5)))
     seen, cursor = [], None
     while True:
-        query = {"company": COMPANY, "limit": 2} | ({"cursor": cursor} if cursor else {})
-        page = (await api.get("/v1/notices", params=query)).json()
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await api.get(f"{BASE}/notices", params=query)).json()
         seen += [row["notice_id"] for row in page["items"]]
         cursor = page["next"]
         if cursor is None:
             break
     assert len(seen) == len(set(seen)) == 5
-    filtered = await api.get("/v1/notices", params={"company": COMPANY, "account_id": "B-1", "status": "requested"})
+    filtered = await api.get(f"{BASE}/notices", params={"account_id": "B-1", "status": "requested"})
     assert len(filtered.json()["items"]) == 2
-    other = await api.get("/v1/notices", params={"company": COMPANY, "limit": 2, "cursor": page["next"] or "x"})
+    other = await api.get(f"{BASE}/notices", params={"limit": 2, "cursor": page["next"] or "x"})
     assert other.status_code == 400
 
 
 async def test_deliveries_of_holds_are_listed(api, world: World) -> None:
     await world.tick()
     await world.tell(account(), item(), hold())
-    (row,) = (await api.get("/v1/effects", params={"company": COMPANY})).json()["items"]
+    (row,) = (await api.get(f"{BASE}/effects")).json()["items"]
     assert (row["version"], row["status"], row["state"]) == (1, "due", "ordered")
 
 
@@ -90,7 +92,7 @@ async def test_a_person_asks_for_an_unknown_notice_again(api, world: World, serv
     await ready(world)
     await world.dispatch()
     (row,) = await world.notices()
-    address, body = f"/v1/notices/{row['notice_id']}/retry", {"company": COMPANY, "reason": "nothing arrived"}
+    address, body = f"{BASE}/notices/{row['notice_id']}/retry", {"reason": "nothing arrived"}
     once = {**SUPERVISOR, "Idempotency-Key": "retry-0001"}
     first = await api.post(address, json=body, headers=once)
     again = await api.post(address, json=body, headers=once)
@@ -110,7 +112,7 @@ async def test_a_notice_is_not_asked_for_again_while_a_retry_of_it_may_arrive(ap
     await ready(world)
     await world.dispatch()
     (row,) = await world.notices()
-    address, body = f"/v1/notices/{row['notice_id']}/retry", {"company": COMPANY, "reason": "nothing arrived"}
+    address, body = f"{BASE}/notices/{row['notice_id']}/retry", {"reason": "nothing arrived"}
     keys = [{**SUPERVISOR, "Idempotency-Key": f"retry-{n:04}"} for n in range(5)]
     both = await asyncio.gather(*(api.post(address, json=body, headers=key) for key in keys[:2]))
     assert sorted(answer.status_code for answer in both) == [202, 409]
@@ -127,7 +129,7 @@ async def test_a_retry_passes_the_gate_and_only_what_may_have_failed_is_retried(
     await ready(world)
     await world.dispatch()
     (row,) = await world.notices()
-    address, body = f"/v1/notices/{row['notice_id']}/retry", {"company": COMPANY, "reason": "nothing arrived"}
+    address, body = f"{BASE}/notices/{row['notice_id']}/retry", {"reason": "nothing arrived"}
     refused = await api.post(address, json=body, headers={**SUPERVISOR, "Idempotency-Key": "retry-0001"})
     assert (refused.status_code, refused.json()["code"]) == (409, "notice_not_retryable")
     await world.pool.execute("update notice set status = 'unknown'")
@@ -142,32 +144,30 @@ async def test_a_retry_passes_the_gate_and_only_what_may_have_failed_is_retried(
 async def test_who_may_not_resend_is_refused_and_so_is_a_foreign_company(api, world: World) -> None:
     await ready(world)
     (row,) = await world.notices()
-    address, body = f"/v1/notices/{row['notice_id']}/retry", {"company": COMPANY, "reason": "nothing arrived"}
+    address, body = f"{BASE}/notices/{row['notice_id']}/retry", {"reason": "nothing arrived"}
     key = {"Idempotency-Key": "retry-0001"}
     assert (await api.post(address, json=body, headers={**READER, **key})).status_code == 403
     foreign = headers("supervisor", companies=("other",))
     assert (await api.post(address, json=body, headers={**foreign, **key})).status_code == 403
     for path in ("notices", "effects", "withheld", "backlog", f"notices/{row['notice_id']}"):
-        assert (await api.get(f"/v1/{path}", params={"company": COMPANY}, headers=foreign)).status_code == 403
-        assert (
-            await api.get(f"/v1/{path}", params={"company": COMPANY}, headers={"Authorization": ""})
-        ).status_code == 401
+        assert (await api.get(f"{BASE}/{path}", headers=foreign)).status_code == 403
+        assert (await api.get(f"{BASE}/{path}", headers={"Authorization": ""})).status_code == 401
 
 
 async def test_what_is_not_there_says_so(api, world: World) -> None:
     await ready(world)
-    missing = await api.get("/v1/notices/00000000-0000-0000-0000-000000000000", params={"company": COMPANY})
+    missing = await api.get(f"{BASE}/notices/00000000-0000-0000-0000-000000000000")
     assert (missing.status_code, missing.json()["code"]) == (404, "notice_unknown")
     (row,) = await world.notices()
-    content = await api.get(f"/v1/notices/{row['notice_id']}/content", params={"company": COMPANY})
+    content = await api.get(f"{BASE}/notices/{row['notice_id']}/content")
     assert (content.status_code, content.json()["code"]) == (404, "notice_has_no_content")
 
 
 async def test_the_backlog_is_empty_when_all_that_is_due_was_judged(api, world: World) -> None:
     await ready(world)
-    query = {"params": {"company": COMPANY}, "headers": headers("feeder")}
-    before = (await api.get("/v1/backlog", **query)).json()
+    query = {"headers": headers("feeder")}
+    before = (await api.get(f"{BASE}/backlog", **query)).json()
     await world.dispatch()
-    after = (await api.get("/v1/backlog", **query)).json()
+    after = (await api.get(f"{BASE}/backlog", **query)).json()
     assert (before["pending"], after["pending"]) == (1, 0)
     assert before["tick_number"] == after["tick_number"] > 0

@@ -18,6 +18,7 @@ from shared.runtime.outbox import unpack
 from tests.domain.shared.caller_samples import COMPANY, authenticator, token
 from tests.fixtures.ingest.files import IBAN
 
+BASE = f"/v1/companies/{COMPANY}"
 START = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
 COMPANY_BODY = {
     "name": "Harbour Data Rooms GmbH",
@@ -58,27 +59,27 @@ class Door:
 
     async def post(self, path: str, body: Any = None, who: str = "sam", key: str = "", **query: Any) -> httpx.Response:
         headers = self.headers(who, **{"Idempotency-Key": key or self.key()})
-        return await self.client.post(path, json=body, headers=headers, params={"company": COMPANY} | query)
+        return await self.client.post(f"{BASE}{path}", json=body, headers=headers, params=query)
 
     async def get(self, path: str, who: str = "ana", **query: Any) -> httpx.Response:
-        return await self.client.get(path, headers=self.headers(who), params={"company": COMPANY} | query)
+        return await self.client.get(f"{BASE}{path}", headers=self.headers(who), params=query)
 
     async def send(self, content: bytes, *, wait: bool = True, key: str = "", company: str = COMPANY) -> httpx.Response:
         headers = self.headers("feed", **({"Idempotency-Key": key} if key else {}))
-        query = {"company": company, "wait": str(wait).lower()}
-        return await self.client.post("/v1/submissions", content=content, headers=headers, params=query)
+        path, query = f"/v1/companies/{company}/submissions", {"wait": str(wait).lower()}
+        return await self.client.post(path, content=content, headers=headers, params=query)
 
     async def sent(self, content: bytes, **options: Any) -> dict[str, Any]:
         answer = await self.send(content, **options)
         assert answer.status_code in (200, 202), answer.text
         return answer.json()
 
-    async def tick(self, at: datetime = START) -> httpx.Response:
-        return await self.client.post("/v1/clock", json={"at": at.isoformat()}, headers=self.headers("clock"))
+    async def tick(self, at: datetime = START, key: str = "") -> httpx.Response:
+        headers = self.headers("clock", **{"Idempotency-Key": key or self.key()})
+        return await self.client.post("/v1/clock", json={"at": at.isoformat()}, headers=headers)
 
-    async def close(self, on: str) -> httpx.Response:
-        body = {"company": COMPANY, "date": on}
-        return await self.client.post("/v1/days/close", json=body, headers=self.headers("clock"))
+    async def close(self, on: str, key: str = "") -> httpx.Response:
+        return await self.post("/days/close", {"date": on}, who="clock", key=key)
 
     async def configure(self, **changes: Any) -> httpx.Response:
         headers = self.headers("olga", **{"Idempotency-Key": self.key()})

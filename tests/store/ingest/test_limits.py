@@ -10,7 +10,7 @@ from services.ingest import intake
 from services.ingest.store import submissions
 from shared.runtime import failpoints
 from tests.fixtures.ingest.files import CUSTOMERS, Line, camt, documents, invoice, statement
-from tests.store.ingest.conftest import Door, MakeDoor
+from tests.store.ingest.conftest import BASE, Door, MakeDoor
 
 
 async def chunk_statements(door: Door, content: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -55,9 +55,7 @@ async def test_a_file_over_the_limit_is_refused_before_it_is_whole(make_door: Ma
             sent += 65_536
             yield b"y" * 65_536
 
-    answer = await door.client.post(
-        "/v1/submissions", content=endless(), headers=door.headers("feed"), params={"company": "vdr-eu"}
-    )
+    answer = await door.client.post(f"{BASE}/submissions", content=endless(), headers=door.headers("feed"))
     assert answer.status_code == 413 and sent < 1_000_000
 
 
@@ -67,7 +65,7 @@ async def test_a_broken_file_leaves_nothing_but_its_receipt(door: Door) -> None:
     assert answer.status_code == 422 and answer.json()["code"] == "row_length"
     assert answer.json()["detail"].startswith("line 3001: ")
     assert await door.fetch("select from staged_record") == [] and len(await door.events()) == 1
-    receipt = (await door.get(f"/v1/submissions/{answer.json()['facts']['submission_id']}")).json()
+    receipt = (await door.get(f"/submissions/{answer.json()['facts']['submission_id']}")).json()
     assert receipt["state"] == "rejected" and receipt["place"] == "line 3001"
 
 

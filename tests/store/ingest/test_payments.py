@@ -11,7 +11,7 @@ PAYMENT = {"source_payment_id": "p1", "document_on": "2026-01-05", "amount": "10
 
 async def pay(door: Door, bank_account: str, **changes: Any) -> dict[str, Any]:
     body = {"payments": [PAYMENT | {"bank_account": bank_account} | changes]}
-    answer = await door.post("/v1/payments", body, who="feed", wait="true")
+    answer = await door.post("/payments", body, who="feed", wait="true")
     assert answer.status_code == 200, answer.text
     return answer.json()
 

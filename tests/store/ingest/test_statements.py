@@ -9,7 +9,7 @@ MONDAY, TUESDAY, WEDNESDAY = "2026-01-05", "2026-01-06", "2026-01-07"
 
 
 async def reach(door: Door) -> str | None:
-    return (await door.get("/v1/companies/vdr-eu")).json()["complete_through_on"]["EUR-1"]
+    return (await door.get("")).json()["complete_through_on"]["EUR-1"]
 
 
 async def payments(door: Door) -> list[int]:
@@ -64,8 +64,8 @@ async def test_an_overlap_that_proves_nothing_is_held_until_a_person_says_how_it
     assert receipt["counts"] == {"held": 3}
     held = (await door.facts("statement.held"))[0]
     assert [credit.amount_minor for credit in held.credits] == [1000, 700] and "overlaps" in held.reason
-    statement_id = (await door.get("/v1/statements", state="held")).json()["items"][0]["statement_id"]
-    release = f"/v1/statements/{statement_id}/release"
+    statement_id = (await door.get("/statements", state="held")).json()["items"][0]["statement_id"]
+    release = f"/statements/{statement_id}/release"
     open_choice = await door.post(release, {"outcome": "booked", "reason": "asked the bank"})
     assert open_choice.status_code == 422 and open_choice.json()["code"] == "overlap_needed"
     answer = await door.post(release, {"outcome": "booked", "overlap": "maximum", "reason": "asked the bank"})
@@ -82,11 +82,9 @@ async def test_a_statement_that_does_not_balance_is_held_and_its_cash_is_known(d
     assert "unbalanced" in held.reason and held.credits[0].payer_hint == "Nordlicht Werft GmbH"
     assert await payments(door) == [] and await reach(door) is None
     statement_id = held.statement_id
-    answer = await door.post(
-        f"/v1/statements/{statement_id}/release", {"outcome": "refused", "reason": "a new one comes"}
-    )
+    answer = await door.post(f"/statements/{statement_id}/release", {"outcome": "refused", "reason": "a new one comes"})
     assert answer.json()["state"] == "refused"
-    again = await door.post(f"/v1/statements/{statement_id}/release", {"outcome": "booked", "reason": "after all"})
+    again = await door.post(f"/statements/{statement_id}/release", {"outcome": "booked", "reason": "after all"})
     assert again.status_code == 409
 
 
@@ -109,11 +107,9 @@ async def test_a_gap_is_booked_and_noticed_and_stops_the_reach_until_it_is_fille
 async def test_a_gap_may_be_accepted_by_a_person(door: Door) -> None:
     await door.sent(camt(statement("0.00", [Line("10.00", "A", MONDAY)], number="1", on=MONDAY)))
     await door.sent(camt(statement("15.00", [Line("1.00", "C", WEDNESDAY)], number="3", on=WEDNESDAY)))
-    found = (await door.get("/v1/statements")).json()["items"]
+    found = (await door.get("/statements")).json()["items"]
     statement_id = next(s["statement_id"] for s in found if s["gap"])
-    answer = await door.post(
-        f"/v1/statements/{statement_id}/release", {"outcome": "booked", "reason": "bank confirmed"}
-    )
+    answer = await door.post(f"/statements/{statement_id}/release", {"outcome": "booked", "reason": "bank confirmed"})
     assert answer.status_code == 200 and await reach(door) == WEDNESDAY
 
 
@@ -139,10 +135,8 @@ async def test_a_statement_of_an_unknown_account_waits_until_the_account_is_conf
             {"id": "EUR-2", "iban": other, "currency": "EUR", "calendar": "XECB"},
         ]
     )
-    statement_id = (await door.get("/v1/statements", state="unattributed")).json()["items"][0]["statement_id"]
-    answer = await door.post(
-        f"/v1/statements/{statement_id}/release", {"outcome": "booked", "reason": "configured now"}
-    )
+    statement_id = (await door.get("/statements", state="unattributed")).json()["items"][0]["statement_id"]
+    answer = await door.post(f"/statements/{statement_id}/release", {"outcome": "booked", "reason": "configured now"})
     assert answer.status_code == 200, answer.text
     assert (await door.facts("payment.received"))[0].bank_account == "EUR-2"
     assert len(await door.facts("record.released")) == 1

@@ -31,7 +31,7 @@ def wide_invoice(source_id: str, lines: int) -> dict[str, Any]:
 async def test_a_record_is_measured_in_bytes_and_a_too_long_one_is_held_back_alone(door: Door) -> None:
     await door.sent(CUSTOMERS)
     records = {"records": [wide_invoice("big", 320), wide_invoice("small", 1)]}
-    receipt = (await door.post("/v1/records", records, who="feed", wait="true")).json()
+    receipt = (await door.post("/records", records, who="feed", wait="true")).json()
     assert receipt["counts"] == {"quarantined": 1, "written": 1}
     assert receipt["problems"][0]["code"] == "too_large"
 

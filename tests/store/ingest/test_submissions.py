@@ -1,7 +1,7 @@
 """Files at the door: receipts, idempotency, held-back records, and that nothing is half taken."""
 
 from tests.fixtures.ingest.files import CUSTOMERS, Line, camt, documents, invoice, statement
-from tests.store.ingest.conftest import COMPANY, Door
+from tests.store.ingest.conftest import BASE, Door
 
 
 async def test_an_invoice_file_becomes_one_event_per_document(door: Door) -> None:
@@ -46,7 +46,7 @@ async def test_an_invoice_without_its_customer_waits_and_goes_when_the_customer_
     kinds = [e.type for e in await door.events()][1:]
     assert kinds[:4] == ["record.quarantined"] * 2 + ["account.registered"] * 2
     assert sorted(kinds[4:]) == sorted(["invoice.issued", "record.released"] * 2)
-    assert (await door.get("/v1/quarantine")).json()["items"] == []
+    assert (await door.get("/quarantine")).json()["items"] == []
 
 
 async def test_the_same_document_with_another_amount_is_held_back_and_the_same_again_is_nothing(door: Door) -> None:
@@ -61,22 +61,22 @@ async def test_the_same_document_with_another_amount_is_held_back_and_the_same_a
 async def test_a_corrected_record_ends_the_held_back_one(door: Door) -> None:
     await door.sent(CUSTOMERS)
     await door.sent(documents(invoice("1", due_on="2025-12-01")))
-    assert len((await door.get("/v1/quarantine")).json()["items"]) == 1
+    assert len((await door.get("/quarantine")).json()["items"]) == 1
     await door.sent(documents(invoice("1")))
-    assert (await door.get("/v1/quarantine")).json()["items"] == []
+    assert (await door.get("/quarantine")).json()["items"] == []
     assert [e.type for e in await door.events()][-2:] == ["invoice.issued", "record.released"]
 
 
 async def test_a_held_back_record_is_released_or_discarded_by_a_person(door: Door) -> None:
     await door.sent(CUSTOMERS)
     await door.sent(documents(invoice("1", due_on="2025-12-01"), invoice("2", total="-5.00")))
-    first, second = [r["record_id"] for r in (await door.get("/v1/quarantine")).json()["items"]]
-    still = await door.post(f"/v1/quarantine/{first}/release")
+    first, second = [r["record_id"] for r in (await door.get("/quarantine")).json()["items"]]
+    still = await door.post(f"/quarantine/{first}/release")
     assert still.status_code == 200 and still.json()["state"] == "open" and still.json()["code"] == "due_before_issue"
-    gone = await door.post(f"/v1/quarantine/{second}/discard", {"reason": "a test of the ERP"})
+    gone = await door.post(f"/quarantine/{second}/discard", {"reason": "a test of the ERP"})
     assert gone.json()["state"] == "discarded"
     assert (await door.facts("record.released"))[0].reason.startswith("discarded by user:sam")
-    assert (await door.post(f"/v1/quarantine/{second}/discard", {"reason": "again"})).status_code == 409
+    assert (await door.post(f"/quarantine/{second}/discard", {"reason": "again"})).status_code == 409
 
 
 async def test_facts_of_a_company_that_is_not_configured_are_refused(make_door) -> None:
@@ -111,10 +111,9 @@ async def test_a_file_goes_in_chunks_of_constant_statements(make_door) -> None:
 async def test_a_file_as_a_form_part_is_the_same_file(door: Door) -> None:
     first = await door.sent(CUSTOMERS)
     answer = await door.client.post(
-        "/v1/submissions",
+        f"{BASE}/submissions",
         files={"file": ("customers.csv", CUSTOMERS, "text/csv")},
         headers=door.headers("feed"),
-        params={"company": COMPANY},
     )
     assert answer.json()["submission_id"] == first["submission_id"]
 
@@ -128,11 +127,11 @@ async def test_records_and_payments_come_as_json(door: Door) -> None:
         "email": "a@example.org",
         "roles": ["payer"],
     }
-    answer = await door.post("/v1/records", {"records": [customer, contact]}, who="feed", wait="true")
+    answer = await door.post("/records", {"records": [customer, contact]}, who="feed", wait="true")
     assert answer.json()["counts"] == {"written": 2}
     payment = {"source_payment_id": "p1", "document_on": "2026-01-05", "amount": "10.00", "currency": "EUR"}
     payments = [payment | {"bank_account": "GW-1"}, payment | {"bank_account": "EUR-1"}]
-    answer = await door.post("/v1/payments", {"payments": payments}, who="feed", wait="true")
+    answer = await door.post("/payments", {"payments": payments}, who="feed", wait="true")
     assert answer.json()["counts"] == {"written": 2}
     assert [e.type for e in await door.events()] == [
         "company.configured", "account.registered", "contact.updated", "payment.received", "payment.announced",
@@ -141,15 +140,12 @@ async def test_records_and_payments_come_as_json(door: Door) -> None:
 
 async def test_a_dry_run_says_what_a_file_would_bring_and_takes_nothing(door: Door) -> None:
     content = documents(invoice("1"), invoice("2", currency="XXQ"))
-    answer = await door.client.post(
-        "/v1/inspect", content=content, headers=door.headers("feed"), params={"company": COMPANY}
-    )
+    answer = await door.client.post(f"{BASE}/inspect", content=content, headers=door.headers("feed"))
     assert answer.json()["kinds"] == {"invoice": 2} and answer.json()["problems"][0]["code"] == "currency_unknown"
     answer = await door.client.post(
-        "/v1/inspect",
+        f"{BASE}/inspect",
         content=camt(statement("0.00", [Line("5.00")])),
         headers=door.headers("feed"),
-        params={"company": COMPANY},
     )
     assert answer.json()["statements"][0]["balanced"] is True
     assert await door.fetch("select from submission") == []

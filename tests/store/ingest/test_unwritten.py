@@ -24,7 +24,7 @@ async def reaching(door: Door) -> Door:
     await door.sent(CUSTOMERS)
     await door.sent(camt(statement("0.00", [Line("10.00", "A")], number="1")))
     reach = {"record_type": "bank_reach", "bank_account": "GW-1", "complete_through_on": "2026-01-05"}
-    await door.post("/v1/records", {"records": [reach]}, who="feed", wait="true")
+    await door.post("/records", {"records": [reach]}, who="feed", wait="true")
     await door.tick(START + timedelta(days=1))
     return door
 
@@ -64,7 +64,7 @@ async def test_an_accepted_credit_memo_takes_the_reach_behind_the_last_banking_d
 async def test_accepted_payments_take_the_reach_behind_their_first_day(reaching: Door) -> None:
     payments = [PAYMENT | {"document_on": "2026-01-05"}, PAYMENT | {"source_payment_id": "p2", "document_on": 7}]
     payments.append(PAYMENT | {"source_payment_id": "p3", "document_on": "2025-12-30"})
-    await reaching.post("/v1/payments", {"payments": payments}, who="feed")
+    await reaching.post("/payments", {"payments": payments}, who="feed")
     assert set((await reaches(reaching)).values()) == {date(2025, 12, 29)}
 
 
@@ -80,5 +80,5 @@ async def test_an_accepted_payment_of_a_feed_takes_the_reach_behind_its_day(reac
 
 async def test_a_day_before_all_days_does_not_stop_the_clock(reaching: Door) -> None:
     payment = PAYMENT | {"document_on": "0001-01-01"}
-    await reaching.post("/v1/payments", {"payments": [payment]}, who="feed")
+    await reaching.post("/payments", {"payments": [payment]}, who="feed")
     assert set((await reaches(reaching)).values()) == {date.min}

@@ -16,6 +16,7 @@ from services.cash_application.domain import commands, documents, refunds, retur
 from services.cash_application.domain.accounts import link, register, unlink
 from services.cash_application.domain.books import Books, Cause, Told
 from services.cash_application.domain.candidates import (
+    CandidateCash,
     announce,
     clear_group,
     connect_document,
@@ -30,14 +31,14 @@ from services.cash_application.domain.disputes import ItemUnknown, dispute
 from services.cash_application.domain.documents import DocumentConflict
 from services.cash_application.domain.exchange import Exchange, RateMissing
 from services.cash_application.domain.journal import Imbalance
-from services.cash_application.domain.matching.batch import closing_order
+from services.cash_application.domain.matching.closing import closing_order
 from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.policy import Policy as MatchingPolicy
 from services.cash_application.domain.matching.policy import PolicyInvalid, read_policy
 from services.cash_application.domain.needs import needs_of
 from services.cash_application.domain.receiving import book_again, gather, receive
+from services.cash_application.domain.refund_approval import approve_refund, ask_approval
 from services.cash_application.domain.vouching import NotBalanced, vouch
-from services.cash_application.refund_approval import approve_refund, ask_approval
 from services.cash_application.store import connect, load_books, load_totals, lock_amounts, roll_up, save_books
 from shared.errors import Rejected, Stop
 from shared.events import accounts, collections, control, invoices, payments
@@ -209,11 +210,8 @@ def _quarantine(books: Books, event: Event, policies: Policies) -> None:
     if view is not None:
         hold(books, view, group, gather(books, view), policies.of(event), "quarantined")
     if fact.account_id and fact.currency and fact.account_id not in books.candidates.get(fact.record_id, {}):
-        amount = fact.amount_minor or 0
-        evidence = ("reference",)
-        raise_candidate(
-            books, fact.record_id, group, fact.account_id, None, amount, fact.currency, evidence, "quarantined"
-        )
+        cash = CandidateCash(fact.record_id, group, None, fact.amount_minor or 0, fact.currency, "quarantined")
+        raise_candidate(books, cash, fact.account_id, ("reference",))
 
 
 def _release_record(books: Books, event: Event, policies: Policies) -> None:

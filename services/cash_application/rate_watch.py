@@ -2,15 +2,11 @@
 
 import asyncio
 
-from services.cash_application.domain.exchange import RateMissing
+from services.cash_application.store import waiting_for_rates
 from shared.runtime import dead_letters, loops
 from shared.runtime.lifecycle import Runtime
 
 LOOK_EVERY_S = 5.0
-WAITING = """
-select (select count(*) from rate) as rates,
-  array(select key from parked_key where code = $1 order by key) as keys
-"""
 
 
 async def redrive_when_rates_come(runtime: Runtime, stop: asyncio.Event) -> None:
@@ -28,10 +24,10 @@ async def redrive_when_rates_come(runtime: Runtime, stop: asyncio.Event) -> None
 async def look_once(runtime: Runtime, tried_at: int) -> int:
     """One look; `tried_at` is the number of rates at which it was last tried. The number now."""
     async with runtime.pool.acquire() as db:
-        row = await db.fetchrow(WAITING, RateMissing.code)
-    if row["keys"] and row["rates"] != tried_at:
-        results = await dead_letters.redrive(runtime.pool, runtime.unit, row["keys"])
+        rates, keys = await waiting_for_rates(db)
+    if keys and rates != tried_at:
+        results = await dead_letters.redrive(runtime.pool, runtime.unit, keys)
         freed = sum(result == "done" for result in results.values())
         runtime.log.info("redriven_after_rates", keys=len(results), freed=freed)
         runtime.relay_wanted.set()
-    return row["rates"]
+    return rates

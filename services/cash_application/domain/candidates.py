@@ -4,7 +4,7 @@ Invariant: a candidate stands exactly as long as the money waits and the evidenc
 """
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -27,6 +27,18 @@ ANNOUNCED_DAYS = 5
 Evidence = tuple[str, ...]
 Wanted = dict[str, tuple[Evidence, str, int]]
 """account -> (evidence, source, minor units)"""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateCash:
+    """The money of which candidates tell. `origin_id`: payment, announcement, held credit or quarantined record."""
+
+    origin_id: UUID
+    group_id: str
+    payment_id: UUID | None
+    amount_minor: int
+    currency: str
+    source: str
 
 
 def candidates_of_decision(books: Books, receipt: Receipt, decision: Decision) -> None:
@@ -71,37 +83,26 @@ def _reconcile(books: Books, receipt: Receipt, wanted: Wanted) -> None:
             clear(books, row)
     for account_id in sorted(wanted):
         evidence, source, amount = wanted[account_id]
-        raise_candidate(
-            books, receipt.payment_id, "", account_id, receipt.payment_id, amount, receipt.currency, evidence, source
-        )
+        cash = CandidateCash(receipt.payment_id, "", receipt.payment_id, amount, receipt.currency, source)
+        raise_candidate(books, cash, account_id, evidence)
 
 
-def raise_candidate(
-    books: Books,
-    origin_id: UUID,
-    group_id: str,
-    account_id: str,
-    payment_id: UUID | None,
-    amount_minor: int,
-    currency: str,
-    evidence: Evidence,
-    source: str,
-) -> None:
+def raise_candidate(books: Books, cash: CandidateCash, account_id: str, evidence: Evidence) -> None:
     """Tell a candidate that is new or changed; one that stands as it is stays silent."""
     cause = books.cause
-    rows = books.candidates.setdefault(origin_id, {})
+    rows = books.candidates.setdefault(cash.origin_id, {})
     old = rows.get(account_id)
     row = Candidate(
-        derive("candidate", cause.company, origin_id, account_id),
+        derive("candidate", cause.company, cash.origin_id, account_id),
         cause.company,
-        origin_id,
-        group_id,
+        cash.origin_id,
+        cash.group_id,
         account_id,
-        payment_id,
-        amount_minor,
-        currency,
+        cash.payment_id,
+        cash.amount_minor,
+        cash.currency,
         evidence,
-        source,
+        cash.source,
         old.since_on if old and old.open else cause.business_date,
     )
     if old == row:
@@ -272,17 +273,9 @@ def _evidence(books: Books, cash: UnbookedCash, candidates: Candidates, policy: 
 
 
 def _add(books: Books, cash: UnbookedCash, evidence: dict[str, set[str]]) -> None:
+    view = cash.view
+    money = CandidateCash(cash.origin_id, cash.group_id, cash.payment_id, view.amount_minor, view.currency, cash.source)
     for account_id in sorted(evidence):
         old = books.candidates.get(cash.origin_id, {}).get(account_id)
         standing = set(old.evidence) if old is not None and old.open else set()
-        raise_candidate(
-            books,
-            cash.origin_id,
-            cash.group_id,
-            account_id,
-            cash.payment_id,
-            cash.view.amount_minor,
-            cash.view.currency,
-            tuple(sorted(standing | evidence[account_id])),
-            cash.source,
-        )
+        raise_candidate(books, money, account_id, tuple(sorted(standing | evidence[account_id])))

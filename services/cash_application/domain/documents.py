@@ -4,6 +4,7 @@ Everything here mirrors what the ERP has booked: AR against ERP_CONTROL, origin 
 the cash and the credits that stand on the items, then relieves them as cancelled.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from services.cash_application.domain.books import Books
 from services.cash_application.domain.candidates import candidates_of_person
 from services.cash_application.domain.items import Item, discounts_of_instalments
 from services.cash_application.domain.journal import CREDIT, DEBIT, Kind, Ledger, Line
+from services.cash_application.domain.matching.model import Discount
 from services.cash_application.domain.rows import Account, Applied, CreditUse, Document, DocumentWait
 from shared.events.invoices import (
     CreditMemoIssued,
@@ -43,7 +45,7 @@ def issue(books: Books, fact: DebitDocument) -> None:
     if len({line for line, _, _ in lines}) < len(lines):
         lines = [(f"{number:03d}", due_on, minor) for number, (_, due_on, minor) in enumerate(lines, 1)]
     items = [
-        _item(books, fact, line, fact.document_type, DEBIT, due_on, minor, discounts)
+        _item(books, fact, Part(line, fact.document_type, DEBIT, due_on, minor, discounts))
         for (line, due_on, minor), discounts in zip(lines, shared, strict=True)
     ]
     _open(books, fact, items)
@@ -55,7 +57,7 @@ def issue_credit(books: Books, fact: CreditMemoIssued) -> None:
     if _known(books, fact):
         return
     _head(books, fact)
-    credit = _item(books, fact, "001", "credit_memo", CREDIT, fact.due_on, fact.total_minor, ())
+    credit = _item(books, fact, Part("001", "credit_memo", CREDIT, fact.due_on, fact.total_minor))
     _open(books, fact, [credit])
     for target in fact.applies_to:
         wait = DocumentWait(fact.company, target.document_id, "credit", fact.document_id, target.amount_minor)
@@ -121,37 +123,40 @@ def _head(books: Books, fact: DocumentFact) -> None:
         books.accounts[key] = Account(*key)
 
 
-def _item(
-    books: Books,
-    fact: DocumentFact,
-    line: str,
-    kind: str,
-    side: str,
-    due_on: date,
-    amount_minor: int,
-    discounts: tuple,
-) -> Item:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a document is due on one day: an instalment, or the whole."""
+
+    line: str
+    kind: str
+    side: str
+    due_on: date
+    amount_minor: int
+    discounts: tuple[Discount, ...] = ()
+
+
+def _item(books: Books, fact: DocumentFact, part: Part) -> Item:
     cause = books.cause
     rate = books.exchange.rate(fact.company, fact.currency, cause.base_currency, fact.document_on, cause.business_date)
     return Item(
         fact.company,
-        derive_item_id(fact.document_id, line),
+        derive_item_id(fact.document_id, part.line),
         fact.document_id,
-        line,
+        part.line,
         fact.number,
-        kind,
-        side,
+        part.kind,
+        part.side,
         fact.account_id,
         fact.currency,
-        amount_minor,
-        amount_minor,
+        part.amount_minor,
+        part.amount_minor,
         fact.document_on,
-        due_on,
+        part.due_on,
         cause.business_date,
         cause.business_date,
         rate,
         fact.references.payment_reference,
-        discounts,
+        part.discounts,
     )
 
 

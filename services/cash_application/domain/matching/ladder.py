@@ -3,6 +3,7 @@
 Invariant: the same payment, candidates (in any order), policy, day and run give the same decision and certificate.
 """
 
+from dataclasses import dataclass
 from datetime import date
 
 from services.cash_application.domain.matching.amounts import exact_amount
@@ -28,7 +29,6 @@ from services.cash_application.domain.matching.rungs import (
 from services.cash_application.domain.matching.suggestions import cash_candidates, suggest
 
 RUNGS: tuple[Rung, ...] = (structured_designation, own_reference, document_number, exact_amount)
-SETTLED = frozenset({Reason.ALREADY_SETTLED, Reason.DUPLICATE})
 
 
 def match(payment: PaymentView, candidates: Candidates, policy: Policy, *, closing: bool, on: date) -> Decision:
@@ -64,7 +64,7 @@ def _posted(case: Case, verdicts: tuple[Verdict, ...]) -> Decision:
     rule = deciding.rung if settlement.kind == "exact" else f"{deciding.rung}/{settlement.kind}"
     flags = settlement.flags
     reason = Reason.OVERPAID if settlement.left_minor else None
-    return _decided(case, verdicts, Outcome.POSTED, rule, account, deciding.rung, left_to, reason, flags)
+    return _decided(case, verdicts, Answer(Outcome.POSTED, rule, account, deciding.rung, left_to, reason, flags))
 
 
 def _main_account(verdict: Verdict) -> str:
@@ -91,7 +91,7 @@ def _held(case: Case, verdicts: tuple[Verdict, ...]) -> Decision:
     left_to = LeftTo.UNAPPLIED if account else LeftTo.UNIDENTIFIED
     outcome = Outcome.SUGGESTED if suggestions else resting
     flags = ("DUPLICATE",) if reason is Reason.DUPLICATE else ()
-    return _decided(case, verdicts, outcome, how or "none", account, how, left_to, reason, flags, suggestions)
+    return _decided(case, verdicts, Answer(outcome, how or "none", account, how, left_to, reason, flags, suggestions))
 
 
 def _reason(case: Case, verdicts: tuple[Verdict, ...]) -> Reason:
@@ -118,38 +118,42 @@ def _identified(case: Case, verdicts: tuple[Verdict, ...]) -> tuple[str | None, 
     return None, None
 
 
-def _decided(
-    case: Case,
-    verdicts: tuple[Verdict, ...],
-    outcome: Outcome,
-    rule: str,
-    account: str | None,
-    identified_by: str | None,
-    left_to: LeftTo,
-    reason: Reason | None,
-    flags: tuple[str, ...],
-    suggestions: tuple[Suggestion, ...] = (),
-) -> Decision:
-    settlement = verdicts[-1].settlement if outcome is Outcome.POSTED else None
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the ladder answers beside the settlement of its last rung."""
+
+    outcome: Outcome
+    rule: str
+    account: str | None
+    identified_by: str | None
+    left_to: LeftTo
+    reason: Reason | None
+    flags: tuple[str, ...]
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+def _decided(case: Case, verdicts: tuple[Verdict, ...], answer: Answer) -> Decision:
+    settlement = verdicts[-1].settlement if answer.outcome is Outcome.POSTED else None
     applications = settlement.applications if settlement else ()
     left = settlement.left_minor if settlement else case.available_minor
     gain = settlement.gain_minor if settlement else 0
-    waiting = left_to in (LeftTo.UNAPPLIED, LeftTo.UNIDENTIFIED)
-    words = {"outcome": str(outcome), "rule": rule, "account": account, "left": left, "left_to": str(left_to)}
-    words |= {"gain": gain, "reason": str(reason) if reason else None, "flags": list(flags)}
+    waiting = answer.left_to in (LeftTo.UNAPPLIED, LeftTo.UNIDENTIFIED)
+    words = {"outcome": str(answer.outcome), "rule": answer.rule, "account": answer.account}
+    words |= {"left": left, "left_to": str(answer.left_to), "gain": gain}
+    words |= {"reason": str(answer.reason) if answer.reason else None, "flags": list(answer.flags)}
     return Decision(
         payment_id=case.payment.payment_id,
-        outcome=outcome,
-        rule=rule,
-        account_id=account,
-        identified_by=identified_by,
+        outcome=answer.outcome,
+        rule=answer.rule,
+        account_id=answer.account,
+        identified_by=answer.identified_by,
         applications=applications,
         left_minor=left,
-        left_to=left_to,
+        left_to=answer.left_to,
         gain_minor=gain,
-        reason=reason,
-        flags=flags,
-        suggestions=suggestions,
+        reason=answer.reason,
+        flags=answer.flags,
+        suggestions=answer.suggestions,
         candidates=cash_candidates(case) if waiting else (),
-        certificate=certify(case, verdicts, applications, suggestions, words),
+        certificate=certify(case, verdicts, applications, answer.suggestions, words),
     )

@@ -13,7 +13,7 @@ from services.cash_application.domain.matching.model import (
     PaymentView,
 )
 from services.cash_application.domain.matching.policy import Policy, Tolerance
-from services.cash_application.domain.matching.verify import verify
+from tests.domain.cash_application.matching.oracle import verify
 
 TODAY = date(2026, 3, 16)
 ACME_BANK = "DE89370400440532013000"

@@ -5,12 +5,11 @@ from json import dumps
 
 import pytest
 
-from services.cash_application.domain.matching.batch import match_batch, next_posting_hash
 from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.model import Candidates, LeftTo, Reason
 from services.cash_application.domain.matching.policy import Policy, PolicyInvalid, read_policy
-from services.cash_application.domain.matching.verify import verify
 from tests.domain.cash_application.matching.builders import ACME, ACME_BANK, OWN, TODAY, cents, item, pay
+from tests.domain.cash_application.matching.oracle import verify
 
 PAYMENT = pay("1234.57", "thank you", payer_account=ACME_BANK)
 CANDIDATES = Candidates((item("INV-1234", "1234.57"), item("INV-5678", "80.10")), (ACME,))
@@ -111,23 +110,6 @@ def test_a_certificate_over_a_hundred_items_still_fits():
     assert (len(decision.applications), decision.certificate["chosen_count"]) == (100, 100)
     assert len(dumps(decision.certificate).encode()) <= 4096
     assert verify(payment, candidates, Policy(), decision, closing=False, on=TODAY) == []
-
-
-def test_in_a_batch_each_decision_names_the_state_that_the_one_before_left():
-    invoice = item("INV-1234", "100.00", payment_reference=OWN, posting_hash="aa")
-    payments = [pay("40.00", OWN, payment_id="p1"), pay("70.00", OWN, payment_id="p2")]
-    decisions = match_batch([(p, Candidates((invoice,))) for p in payments], Policy(), closing=False, on=TODAY)
-    first, second = (decision.applications[0] for decision in decisions)
-    assert (first.version, first.posting_hash, first.cash_minor) == (1, "aa", 4000)
-    assert (second.version, second.posting_hash, second.cash_minor) == (2, next_posting_hash("aa", "p1", 4000), 6000)
-    assert decisions[1].left_minor == 1000
-
-
-def test_a_twin_within_one_batch_is_a_duplicate():
-    payments = [pay("100.00", "INV-1234", payment_id=p, payer_account=ACME_BANK) for p in ("p1", "p2")]
-    candidates = Candidates((item("INV-1234", "100.00"),), (ACME,))
-    decisions = match_batch([(p, candidates) for p in payments], Policy(), closing=False, on=TODAY)
-    assert [d.reason for d in decisions] == [None, Reason.DUPLICATE]
 
 
 def test_a_payment_with_nothing_available_is_refused():

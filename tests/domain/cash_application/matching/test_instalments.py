@@ -22,7 +22,6 @@ from services.cash_application.domain.matching.model import (
     RemittanceLine,
 )
 from services.cash_application.domain.matching.policy import Policy
-from services.cash_application.domain.matching.verify import check_amount_alone, check_due_order, verify
 from tests.domain.cash_application.matching.builders import (
     ACME,
     ACME_BANK,
@@ -33,6 +32,7 @@ from tests.domain.cash_application.matching.builders import (
     item,
     pay,
 )
+from tests.domain.cash_application.matching.oracle import check_amount_alone, check_due_order, verify
 
 OTHER = "RF712348231"
 

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.cash_application.domain.matching.batch import closing_order, match_batch
+from services.cash_application.domain.matching.closing import closing_order
 from services.cash_application.domain.matching.model import AccountView, Candidates, Outcome, Reason
 from services.cash_application.domain.matching.payer import recognise
 from services.cash_application.domain.matching.policy import Policy, Tolerance
 from tests.domain.cash_application.matching.builders import (
-    ACME,
     ACME_BANK,
     OWN,
     TODAY,
@@ -94,21 +93,6 @@ def test_one_number_on_two_invoices_is_booked_only_if_the_amount_is_one_of_them_
 def test_a_part_is_applied_by_reference():
     decision = decide(pay("40.00", OWN), item("A", "100.00", payment_reference=OWN))
     assert (cash(decision), decision.left_minor) == ({"A": 4000}, 0)
-
-
-@pytest.mark.parametrize("order", [("P1", "P2"), ("P2", "P1")])
-def test_of_two_equal_payments_for_one_invoice_the_first_is_applied_and_the_second_is_left_whole(order):
-    invoice = item("INV-1234", "50.00")
-    days = {"P1": 15, "P2": 0}
-    payments = [
-        pay("50.00", "INV-1234", payment_id=name, valued_on=TODAY - timedelta(days=days[name])) for name in order
-    ]
-    decisions = match_batch([(p, Candidates((invoice,), (ACME,))) for p in payments], Policy(), closing=True, on=TODAY)
-    assert [(d.payment_id, d.applied_minor, d.left_minor) for d in decisions] == [
-        (order[0], 5000, 0),
-        (order[1], 0, 5000),
-    ]
-    assert decisions[1].reason is Reason.ALREADY_SETTLED
 
 
 def test_the_rest_of_a_payment_goes_to_a_later_invoice_of_the_same_reference():

@@ -6,19 +6,25 @@ all its accounts) was refunded in any currency.
 
 from dataclasses import fields, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.cash_application.domain import commands, refunds
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.cash import Place, Receipt
 from services.cash_application.domain.rows import Approval, Refund
-from shared.approval import ApprovalRequest, Approved, PastApproval, Refused, as_actor, decide
-from shared.auth import Principal
+from shared.approval import ApprovalRequest, Approved, Approver, Limits, PastApproval, Refused, as_actor, decide
 from shared.ids import derive
 
 KIND = "refund"
 REQUEST_FIELDS = tuple(field.name for field in fields(ApprovalRequest))
+
+
+class Person(Approver, Protocol):
+    """Who approves, with the limits of the token."""
+
+    @property
+    def limits(self) -> Limits: ...
 
 
 def ask_approval(books: Books, receipt: Receipt, refund: Refund) -> Approval:
@@ -43,7 +49,7 @@ def ask_approval(books: Books, receipt: Receipt, refund: Refund) -> Approval:
 
 
 def approve_refund(
-    books: Books, receipt: Receipt, command: commands.ApproveRefund, principal: Principal | None
+    books: Books, receipt: Receipt, command: commands.ApproveRefund, principal: Person | None
 ) -> dict[str, Any]:
     """Make the refund payable. Raises Refusal when the rule refuses or the cash is not there any more."""
     refund = books.refunds.get(command.refund_id)
@@ -59,7 +65,7 @@ def approve_refund(
     return {"refund_id": str(refund.refund_id), "refund_status": refund.status, "approval_id": str(asked.id)}
 
 
-def _decided(books: Books, refund: Refund, asked: Approval, shown_minor: int, principal: Principal | None) -> Approved:
+def _decided(books: Books, refund: Refund, asked: Approval, shown_minor: int, principal: Person | None) -> Approved:
     if principal is None:
         raise commands.Refusal("not_a_person", "a refund is approved by a person who asks for it through the API", 403)
     history = [

@@ -1,4 +1,4 @@
-"""The verifier: derives a decision again from payment, candidates and policy, and checks it by rules of its own.
+"""The oracle of the matching tests: derives a decision again from its inputs and checks it by rules of its own.
 
 Invariant: it trusts nothing that the decision says; sums, bounds and λ are recomputed by other code than the rungs'.
 """

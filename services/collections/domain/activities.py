@@ -1,9 +1,11 @@
 """Things done and to do: logging, correcting, and next steps that come back on their date.
 
-Invariant: an activity is never edited; a correction supersedes it, and a step is done by the activity that follows it.
+Invariant: an activity is never edited; a correction supersedes it. A step is done by the activity that follows it, or
+that reaches the same person in the same way later.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -25,6 +27,7 @@ def log(case: Case, asked: LogActivity, command_id: UUID, actor: str, on: date, 
         raise Refusal("done_in_the_future", f"done_on {done_on} is after the business date {on}", 422)
     _close(case, asked.supersedes, "superseded")
     _close(case, asked.follows, "followed")
+    _end_overtaken(case, asked, done_on)
     activity = Activity(
         company=case.company,
         account_id=case.account_id,
@@ -59,21 +62,31 @@ def _close(case: Case, activity_id: UUID | None, mark: str) -> None:
     case.put(replace(found, **{mark: True}))
 
 
-def by_rule(
-    case: Case,
-    cause: str,
-    on: date,
-    at: datetime,
-    *,
-    kind: str,
-    addressee: str,
-    text: str,
-    next_step: str = "",
-    next_on: date | None = None,
-    items: list[str] | None = None,
-    direction: str = "internal",
-) -> list[ActivityLogged]:
-    """An activity that a rule logs, once per `cause`: a ticket, a note, a task. Empty if it stands already."""
+def _end_overtaken(case: Case, asked: LogActivity, done_on: date) -> None:
+    """Speaking with a person again in the same way ends what was noted to do with that person before."""
+    if not asked.contact_id:
+        return
+    for step in case.open_steps():
+        same = (step.kind, step.contact_id) == (asked.kind, asked.contact_id)
+        if same and step.by != BY_RULE and step.done_on <= done_on:
+            case.put(replace(step, followed=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a rule gives to somebody: a ticket, a note, a mail to answer."""
+
+    kind: str
+    addressee: str
+    text: str
+    next_step: str = ""
+    next_on: date | None = None
+    items: Sequence[str] = ()
+    direction: str = "internal"
+
+
+def by_rule(case: Case, cause: str, on: date, at: datetime, task: Task) -> list[ActivityLogged]:
+    """The activity of a task that a rule gives, once per `cause`. Empty if it stands already."""
     activity_id = derive("activity", case.company, case.account_id, cause)
     if activity_id in case.activities:
         return []
@@ -81,16 +94,16 @@ def by_rule(
         company=case.company,
         account_id=case.account_id,
         activity_id=activity_id,
-        kind=kind,
-        direction=direction,
+        kind=task.kind,
+        direction=task.direction,
         contact_id="",
-        addressee=addressee,
+        addressee=task.addressee,
         outcome_code="",
-        items=(items or [])[:ITEMS_MAX],
-        next_step=next_step,
-        next_on=next_on,
+        items=list(task.items[:ITEMS_MAX]),
+        next_step=task.next_step,
+        next_on=task.next_on,
         minutes=0,
-        text=text,
+        text=task.text,
         done_on=on,
         by=BY_RULE,
         logged_at=at,

@@ -6,7 +6,7 @@ Invariant: it reads only the case and the rules of the day; running it twice on 
 from datetime import date, datetime
 
 from services.collections.domain import dunning, escalation, holds, promises, worklist
-from services.collections.domain.activities import by_rule, done_by_rule, end_settled
+from services.collections.domain.activities import Task, by_rule, done_by_rule, end_settled
 from services.collections.domain.case import Case
 from services.collections.domain.rules import Rules
 from shared.calendars import next_business_day
@@ -52,11 +52,13 @@ def _find_contact(case: Case, rules: Rules, at: datetime) -> list[Fact]:
             f"no_contact/{level}",
             rules.on,
             at,
-            kind="note",
-            addressee=case.account.collector or "collector",
-            text=f"A notice of level {level} is due, but no contact of the account can be written to.",
-            next_step="Find a contact",
-            next_on=next_business_day(rules.on, rules.calendar),
+            Task(
+                kind="note",
+                addressee=case.account.collector or "collector",
+                text=f"A notice of level {level} is due, but no contact of the account can be written to.",
+                next_step="Find a contact",
+                next_on=next_business_day(rules.on, rules.calendar),
+            ),
         )
     )
 

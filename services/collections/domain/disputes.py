@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from services.collections.domain.activities import by_rule, done_by_rule
+from services.collections.domain.activities import Task, by_rule, done_by_rule
 from services.collections.domain.case import Case
 from services.collections.domain.commands import OpenDispute, ResolveDispute, UpdateDispute
 from services.collections.domain.policy import DisputeRules
@@ -155,12 +155,14 @@ def _ticket(case: Case, dispute: Dispute, item: Item, on: date, at: datetime) ->
             f"dispute/{dispute.dispute_id}",
             on,
             at,
-            kind="ticket",
-            addressee=dispute.owner,
-            text=f"{amount} of {item.number} is disputed ({dispute.reason_code}). {dispute.text}".strip(),
-            next_step="Decide the dispute",
-            next_on=dispute.due_on,
-            items=[str(item.item_id)],
+            Task(
+                kind="ticket",
+                addressee=dispute.owner,
+                text=f"{amount} of {item.number} is disputed ({dispute.reason_code}). {dispute.text}".strip(),
+                next_step="Decide the dispute",
+                next_on=dispute.due_on,
+                items=[str(item.item_id)],
+            ),
         )
     ]
 

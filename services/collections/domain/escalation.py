@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from services.collections.domain.activities import by_rule
+from services.collections.domain.activities import Task, by_rule
 from services.collections.domain.case import Case
 from services.collections.domain.commands import RaiseEscalation
 from services.collections.domain.dunning import last_level_left_on
@@ -83,12 +83,14 @@ def _raise(
         f"escalation/{escalation.escalation_id}",
         rules.on,
         at,
-        kind="ticket",
-        addressee=addressee,
-        text=f"{money.text(totals[currency], currency)} {currency} overdue: {reason}.",
-        next_step="Decide how to go on",
-        next_on=next_business_day(rules.on, rules.calendar),
-        items=escalation.items,
+        Task(
+            kind="ticket",
+            addressee=addressee,
+            text=f"{money.text(totals[currency], currency)} {currency} overdue: {reason}.",
+            next_step="Decide how to go on",
+            next_on=next_business_day(rules.on, rules.calendar),
+            items=escalation.items,
+        ),
     )
     return [fact, *task]
 

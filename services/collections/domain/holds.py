@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from services.collections.domain.activities import by_rule
+from services.collections.domain.activities import Task, by_rule
 from services.collections.domain.case import Case
 from services.collections.domain.exposure import Claim, overdue, sums
 from services.collections.domain.policy import HoldPolicy
@@ -100,9 +100,11 @@ def order(case: Case, hold: Hold, at: datetime, approved_by: str, approval_id: U
         f"hold/{hold.hold_id}",
         hold.proposed_on,
         at,
-        kind="note",
-        addressee=case.account.sales_owner or "sales",
-        text=f"Access is being restricted for {amount} overdue; approved by {approved_by}.",
+        Task(
+            kind="note",
+            addressee=case.account.sales_owner or "sales",
+            text=f"Access is being restricted for {amount} overdue; approved by {approved_by}.",
+        ),
     )
     return [fact_of(ordered, HoldOrdered), *note]
 

@@ -2,9 +2,10 @@
 
 Ranked by (priority, score down): promises broken today come first, all else by score = undisputed overdue in base
 currency × chance that it does not come in by itself. The first matter of MATTERS that holds gives only the sentence
-and the next step.
+and the next step. Nobody is accused while money lies about: what waits to be applied is told before what was missed.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from services.collections.domain.chance import not_by_itself_permille
 from services.collections.domain.contacts import choose
 from services.collections.domain.dunning import due_step
 from services.collections.domain.exposure import Claim, overdue, sums
+from services.collections.domain.promise_cash import told, uncounted
 from services.collections.domain.rows import Promise, WorklistRow
 from services.collections.domain.rules import Rules
 from shared import money
@@ -21,8 +23,11 @@ from shared.calendars import next_business_day
 from shared.ids import show
 
 BROKEN_FOR_DAYS = 30
+STEP_DAYS = 10
+"""A step that is longer due sinks below all that moves; it was overtaken or nobody wants it."""
 PENDING_DAYS_MAX = 5
 BROKEN_TODAY, RANKED_BY_SCORE, NOT_LISTED = 1, 2, 3
+_CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,8 @@ def build(case: Case, rules: Rules) -> WorklistRow | None:
     work_on = next_business_day(rules.on, rules.calendar)
     view = View(case, rules, overdue(case, rules.on), work_on)
     for matter in MATTERS:
-        if told := matter(view):
-            return _row(view, BROKEN_TODAY if matter is _broken_today else RANKED_BY_SCORE, told)
+        if found := matter(view):
+            return _row(view, BROKEN_TODAY if matter is _broken_today else RANKED_BY_SCORE, found)
     return None
 
 
@@ -82,7 +87,7 @@ def unlisted(row: WorklistRow, rules: Rules) -> WorklistRow:
     )
 
 
-def _row(view: View, priority: int, told: Told) -> WorklistRow:
+def _row(view: View, priority: int, matter: Told) -> WorklistRow:
     base = [(view.rules.in_base(claim.net_minor, claim.item.currency) or 0, claim) for claim in view.claims]
     lateness = view.case.account.lateness
     score = sum(amount * not_by_itself_permille(lateness, claim.days_past_due) for amount, claim in base) // 1000
@@ -99,40 +104,71 @@ def _row(view: View, priority: int, told: Told) -> WorklistRow:
         currency=view.rules.base_currency,
         chance_permille=1000 * score // total if total else 0,
         oldest_days_past_due=view.oldest(),
-        cause=told.cause,
-        why=told.why,
-        next_step=told.next_step,
+        cause=matter.cause,
+        why=matter.why,
+        next_step=matter.next_step,
     )
 
 
 def _broken_today(view: View) -> Told | None:
-    return _broken(view, lambda promise: promise.status_on == view.rules.on)
+    return _broken(view, lambda promise: promise.status_on == view.rules.on, waits=False)
+
+
+def _promise_cash_waits(view: View) -> Told | None:
+    """A promise that would be called broken, though money came that nobody has looked at."""
+    return _broken(view, lambda promise: _lately(view, promise), waits=True)
 
 
 def _broken_lately(view: View) -> Told | None:
-    return _broken(view, lambda promise: (view.rules.on - (promise.status_on or view.rules.on)).days <= BROKEN_FOR_DAYS)
+    return _broken(view, lambda promise: _lately(view, promise), waits=False)
 
 
-def _broken(view: View, counts: Callable[[Promise], bool]) -> Told | None:
-    found = [p for p in view.case.promises.values() if p.status in ("broken", "partly_kept") and counts(p)]
-    if not found or not view.claims or view.case.live_promises():
+def _lately(view: View, promise: Promise) -> bool:
+    return (view.rules.on - (promise.status_on or view.rules.on)).days <= BROKEN_FOR_DAYS
+
+
+def _broken(view: View, belongs: Callable[[Promise], bool], *, waits: bool) -> Told | None:
+    """The largest of the latest promises that were not kept, with (`waits`) or without cash that lies unapplied."""
+    if not view.claims or view.case.live_promises():
         return None
-    promise = max(found, key=lambda p: (p.due_on, p.amount_minor))
-    received = sum(entry["amount_minor"] for entry in promise.received)
-    came = f"only {money.text(received, promise.currency)} came" if received else "nothing came"
+    missed = [p for p in view.case.promises.values() if p.status in ("broken", "partly_kept") and belongs(p)]
+    found = [(p, of) for p in missed if (of := uncounted(view.case, p)).waits == waits]
+    if not found:
+        return None
+    promise, of = max(found, key=lambda one: (one[0].due_on, one[0].amount_minor, str(one[0].promise_id)))
     amount = f"{money.text(promise.amount_minor, promise.currency)} {promise.currency}"
-    why = f"Promised {amount} by {promise.due_on}, {came}; {view.owed()}."
+    if waits:
+        why = f"Promised {amount} by {promise.due_on}; {told(promise, of)}; {view.owed()}."
+        return Told("promise_cash_waits", why, "Look at the payment before calling")
+    why = f"Promised {amount} by {promise.due_on}, {told(promise, of)}; {view.owed()}."
     return Told("promise_broken", why, "Call and ask for the payment or a firm new date")
 
 
 def _step_due(view: View) -> Told | None:
-    due = [step for step in view.case.open_steps() if step.next_on and step.next_on <= view.work_on]
+    return _step(view, lambda next_on: (view.work_on - next_on).days <= STEP_DAYS)
+
+
+def _step_old(view: View) -> Told | None:
+    return _step(view, lambda next_on: True)
+
+
+def _step(view: View, belongs: Callable[[date], bool]) -> Told | None:
+    steps = view.case.open_steps()
+    due = [step for step in steps if step.next_on and step.next_on <= view.work_on and belongs(step.next_on)]
     if not due:
         return None
-    step = due[0]
+    step = due[-1]
     whom = f" for {step.addressee}" if step.addressee else ""
-    why = f"A next step{whom} of {step.done_on} falls on {step.next_on}: {step.next_step}."
-    return Told("step_due", why, step.next_step)
+    words = in_words(step.next_step)
+    why = f"To do{whom} on {step.next_on}, noted on {step.done_on}: {words[:1].lower()}{words[1:]}."
+    return Told("step_due", why, words)
+
+
+def in_words(step: str) -> str:
+    """A step as people read it: `call_again` is a code and becomes `Call again`, a sentence stays as it was written."""
+    if _CODE.fullmatch(step):
+        return step.replace("_", " ").capitalize()
+    return step.rstrip(".")
 
 
 def _hold_proposed(view: View) -> Told | None:
@@ -240,11 +276,12 @@ def _owed(view: View) -> Told | None:
 
 MATTERS: tuple[Callable[[View], Told | None], ...] = (
     _broken_today,
-    _step_due,
+    _promise_cash_waits,
     _cash_first,
+    _candidate,
+    _step_due,
     _broken_lately,
     _hold_proposed,
-    _candidate,
     _unknown_notice,
     _no_contact,
     _by_a_person,
@@ -252,4 +289,5 @@ MATTERS: tuple[Callable[[View], Told | None], ...] = (
     _escalated,
     _not_answered,
     _owed,
+    _step_old,
 )

@@ -35,12 +35,14 @@ def _message(turn: Turn, fact: a.MessageReceived) -> None:
             f"message/{fact.message_id}",
             turn.on,
             turn.event.envelope.known_at,
-            kind="email",
-            direction="in",
-            addressee=turn.case.account.collector,
-            text=fact.text[:TEXT_MAX],
-            next_step="Answer the customer",
-            next_on=next_business_day(turn.on, turn.rules.calendar),
+            activities.Task(
+                kind="email",
+                direction="in",
+                addressee=turn.case.account.collector,
+                text=fact.text[:TEXT_MAX],
+                next_step="Answer the customer",
+                next_on=next_business_day(turn.on, turn.rules.calendar),
+            ),
         )
 
 
@@ -50,12 +52,14 @@ def _deduction(turn: Turn, fact: le.DeductionRaised) -> None:
         f"deduction/{fact.item_id}",
         turn.on,
         turn.event.envelope.known_at,
-        kind="ticket",
-        addressee="billing",
-        text=f"The customer deducted from its payment ({fact.reason_code or 'no reason given'}).",
-        next_step="Accept the deduction or open a dispute",
-        next_on=turn.on + timedelta(days=DEDUCTION_DAYS),
-        items=[str(fact.item_id)],
+        activities.Task(
+            kind="ticket",
+            addressee="billing",
+            text=f"The customer deducted from its payment ({fact.reason_code or 'no reason given'}).",
+            next_step="Accept the deduction or open a dispute",
+            next_on=turn.on + timedelta(days=DEDUCTION_DAYS),
+            items=[str(fact.item_id)],
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from services.cash_application.domain import amount_evidence, commands
 from services.cash_application.store import connecting
 from shared.events.collections import DisputeOpened
 from shared.events.ledger import CashCandidate, CashCandidateCleared
+from shared.events.payments import HeldCredit, StatementReleased
 from shared.ids import derive
 from tests.scenario.cash_application.database import EMPTY
 from tests.scenario.cash_application.desk import (
@@ -26,19 +27,36 @@ from tests.scenario.cash_application.desk import (
     payment,
     returned,
 )
+from tests.scenario.cash_application.test_candidates import STATEMENT, held
 
 FIT_MAX = 2
 ACCOUNTS = [f"C{n}" for n in range(4)]
 AMOUNTS = [1_000, 2_000, 3_000, 4_000]
 FITTING = """
-select r.payment_id, r.open_minor, array_agg(distinct i.account_id) as accounts
-from receipt r join open_item i on i.company = r.company and i.currency = r.currency and i.side = 'debit'
+select r.origin_id, r.open_minor, array_agg(distinct i.account_id) as accounts
+from (
+  select company, payment_id as origin_id, currency, open_minor from receipt where open_minor > 0 and not by_person
+  union all select company, origin_id, currency, amount_minor from unbooked_cash
+) r join open_item i on i.company = r.company and i.currency = r.currency and i.side = 'debit'
   and i.remaining_minor > 0 and r.open_minor in (i.remaining_minor, i.remaining_minor - i.disputed_minor)
-where r.open_minor > 0 and not r.by_person group by r.payment_id, r.open_minor
+group by r.origin_id, r.open_minor
 """
 steps = st.tuples(
     st.sampled_from(
-        ["invoice", "invoice", "stranger", "stranger", "pay", "pay", "credit", "cancel", "dispute", "return"]
+        [
+            "invoice",
+            "invoice",
+            "stranger",
+            "stranger",
+            "pay",
+            "pay",
+            "credit",
+            "cancel",
+            "dispute",
+            "return",
+            "hold",
+            "release",
+        ]
     ),
     st.integers(0, 9),
     st.sampled_from(AMOUNTS),
@@ -64,6 +82,12 @@ class Facts:
             return [invoice(_number(len(self.owners) - 1), minor, self.owners[-1])]
         if kind == "stranger":
             return [self._payment(minor, "hello")]
+        if kind == "hold":
+            cites = [_number(pick)] if pick % 2 else []
+            credits = [HeldCredit(amount_minor=minor, references=cites)]
+            return [held(*credits).model_copy(update={"statement_id": f"S-{pick}"})]
+        if kind == "release":
+            return [StatementReleased(**{**STATEMENT, "statement_id": f"S-{pick}"}, outcome="booked")]
         if kind == "return":
             return [returned(f"r{self.things}", minor, of=f"p{pick % self.payments}")] if self.payments else []
         if not self.owners:
@@ -118,17 +142,17 @@ def _listen(heard: dict, told: list) -> None:
 async def _check(desk: Desk, heard: dict) -> None:
     rows = await desk.rows("select * from candidate where open")
     assert {r["candidate_id"] for r in rows} == heard.keys()
-    fits = {r["payment_id"]: r for r in await desk.rows(FITTING)}
+    fits = {r["origin_id"]: r for r in await desk.rows(FITTING)}
     wanted = {
-        (r["payment_id"], account, r["open_minor"])
+        (r["origin_id"], account, r["open_minor"])
         for r in fits.values()
         if len(r["accounts"]) <= FIT_MAX
         for account in r["accounts"]
     }
     persons = {r["payment_id"] for r in await desk.rows("select payment_id from receipt where by_person")}
     rows = [r for r in rows if r["payment_id"] not in persons]
-    everything = {(r["payment_id"], r["account_id"], r["amount_minor"]) for r in rows}
-    alone = {(r["payment_id"], r["account_id"], r["amount_minor"]) for r in rows if r["evidence"] == ["exact_amount"]}
+    everything = {(r["origin_id"], r["account_id"], r["amount_minor"]) for r in rows}
+    alone = {(r["origin_id"], r["account_id"], r["amount_minor"]) for r in rows if r["evidence"] == ["exact_amount"]}
     assert wanted <= everything
     assert alone <= wanted
 

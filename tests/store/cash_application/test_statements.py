@@ -6,8 +6,10 @@ from contextlib import contextmanager
 import asyncpg
 import pytest
 
+from shared.events.payments import HeldCredit
 from tests.builders import event
 from tests.scenario.cash_application.desk import DAY, Desk, credit, customer, invoice, payment, returned
+from tests.scenario.cash_application.test_candidates import held
 
 SIZES = (1, 10, 500)
 
@@ -32,6 +34,16 @@ def waiting(number: int):
 def met(number: int):
     """A new item and cash of exactly its amount that waits since before."""
     return [invoice(f"INV-2027-{number:05d}", 777_000 + number, f"C{number}")]
+
+
+def unbooked(number: int):
+    """Held cash that cites nobody yet."""
+    held_credit = HeldCredit(amount_minor=888_000 + number, references=[f"INV-2028-{number:05d}"])
+    return [held(held_credit).model_copy(update={"statement_id": f"S-{number}"})]
+
+
+def unbooked_met(number: int):
+    return [invoice(f"INV-2028-{number:05d}", 888_000 + number, f"C{number}")]
 
 
 def returns(number: int):
@@ -69,7 +81,7 @@ async def run(desk: Desk, facts: list, monkeypatch: pytest.MonkeyPatch) -> list[
     return seen
 
 
-@pytest.mark.parametrize("make", [documents, payments, waiting, met, credits, returns])
+@pytest.mark.parametrize("make", [documents, payments, waiting, met, unbooked, unbooked_met, credits, returns])
 async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: pytest.MonkeyPatch, make):
     offsets = {1: 0, 10: 1_000, 500: 2_000}
     numbers = {size: range(offset, offset + size) for size, offset in offsets.items()}
@@ -79,6 +91,8 @@ async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: py
         await run(desk, [fact for n in everybody for fact in documents(n)], monkeypatch)
     if make is met:
         await run(desk, [fact for n in everybody for fact in waiting(n)], monkeypatch)
+    if make is unbooked_met:
+        await run(desk, [fact for n in everybody for fact in unbooked(n)], monkeypatch)
     if make is returns:
         await run(desk, [fact for n in everybody for fact in payments(n)], monkeypatch)
     seen = {size: await run(desk, [f for n in numbers[size] for f in make(n)], monkeypatch) for size in SIZES}
@@ -87,5 +101,8 @@ async def test_statements_do_not_grow_with_the_batch(desk: Desk, monkeypatch: py
     assert counts[1] <= 40
     if make is met:
         found = await desk.row("select count(*) from candidate where open and evidence = '{exact_amount}'")
+        assert found["count"] == len(everybody)
+    if make is unbooked_met:
+        found = await desk.row("select count(*) from candidate where open and evidence = '{reference}'")
         assert found["count"] == len(everybody)
     await desk.prove()

@@ -10,8 +10,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from services.cash_application.domain import commands, documents, refunds, returns
 from services.cash_application.domain.accounts import link, register, unlink
 from services.cash_application.domain.books import Books, Cause, Told
@@ -41,17 +39,17 @@ from services.cash_application.domain.refund_approval import approve_refund, ask
 from services.cash_application.domain.vouching import NotBalanced, vouch
 from services.cash_application.store import connect, load_books, load_totals, lock_amounts, roll_up, save_books
 from shared.errors import Rejected, Stop
-from shared.events import accounts, collections, control, invoices, payments
+from shared.events import accounts, collections, invoices, payments
 from shared.events.codec import Event
 from shared.events.facts import Fact
 from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.runtime.effects import DayWork, Effects, Emission, Moment, PoisonEvent, Policy
+from shared.runtime.policies import name_refused
 
 POLICY = "matching"
 MONEY_KINDS = frozenset({"payment", "bank_line", "remittance"})
 """Kinds of quarantined records that are money."""
 INDIGESTIBLE = (Imbalance, DocumentConflict, RateMissing, ItemUnknown)
-LOG = structlog.get_logger()
 State = tuple[Books, str]
 """Books and the database snapshot on which they are decided."""
 
@@ -63,7 +61,7 @@ class CashApplicationHandler:
     day_phase2 = True
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> State:
-        _name_unreadable(events)
+        name_refused(self, events)
         needs = needs_of((e.company, e.envelope.business_date, e.data) for e in events)
         needs.days = [(e.data.company, e.data.date) for e in events if type(e.data) is DayWork and e.data.phase == 2]
         return await load_books(db, needs, Exchange(moment.rate))
@@ -107,6 +105,15 @@ class CashApplicationHandler:
         except NotBalanced as problem:
             raise Stop(f"{closed.company} {closed.date}: {problem}; run audit/ before anything is posted") from problem
 
+    def policy_problem(self, name: str, content: dict[str, Any]) -> str | None:
+        if name != POLICY:
+            return None
+        try:
+            matching_policy(content, "", "")
+        except PolicyInvalid as problem:
+            return str(problem)
+        return ""
+
 
 class Policies:
     """The matching policy in effect per company and day; each is read and checked once a batch."""
@@ -127,7 +134,7 @@ class Policies:
         if key not in self._read:
             try:
                 self._read[key] = matching_policy(active.content, active.version, active.sha256)
-            except PolicyInvalid:  # named in the log when it was activated
+            except PolicyInvalid:  # shown under /v1/runtime/policies
                 self._read[key] = None
         return self._read[key]
 
@@ -220,16 +227,6 @@ def _release_record(books: Books, event: Event, policies: Policies) -> None:
 
 def _note_statement(books: Books, event: Event, policies: Policies) -> None:
     books.written.statements.append(event.data)
-
-
-def _name_unreadable(events: Sequence[Event]) -> None:
-    """An activated matching policy that cannot be read is named in the log; it never stops control."""
-    for fact in (event.data for event in events):
-        if isinstance(fact, control.PolicyActivated) and fact.name == POLICY:
-            try:
-                matching_policy(fact.content, fact.version, fact.sha256)
-            except PolicyInvalid as problem:
-                LOG.error("policy_unreadable", company=fact.company, version=fact.version, error=str(problem))
 
 
 def _close_day(books: Books, event: Event, policies: Policies) -> None:

@@ -38,6 +38,7 @@ from shared.events.notifications import ContactInvalidated
 from shared.ids import derive
 from shared.runtime.day import envelope_body
 from shared.runtime.effects import DayWork, Effects, Moment, Policy
+from shared.runtime.policies import name_refused
 
 HOLD_EVENTS = (HoldOrdered, HoldRenewed, HoldLifted)
 BOUNCE_IS_FINAL = "Status: 5."
@@ -55,6 +56,7 @@ class NotificationsHandler:
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> Loaded:
         """Locks of all accounts of the batch; notices, effects and what the gate looks at only where it is needed."""
+        name_refused(self, events)
         await lock_accounts(db, [(e.company, a) for e in events if (a := getattr(e.data, "account_id", None))])
         loaded = Loaded()
         loaded.notices = await load_notices(db, _notice_keys(events))
@@ -75,6 +77,12 @@ class NotificationsHandler:
         if work is not None:
             loaded.pending += await count_pending(db, work.company, _end_of(work, moment), moment.number)
         return loaded
+
+    def policy_problem(self, name: str, content: dict[str, Any]) -> str | None:
+        if name != NAME:
+            return None
+        found = read_policy(content)
+        return found if isinstance(found, str) else ""
 
     def decide(self, state: Loaded, events: Sequence[Event], moment: Moment) -> Effects:
         """Effects of the batch, event by event, on state that moves along."""

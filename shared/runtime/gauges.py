@@ -10,6 +10,7 @@ from shared.bus.port import Source
 from shared.events.catalogue import READS
 from shared.runtime import statements as sql
 from shared.runtime.loops import forever
+from shared.runtime.policies import read_all
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -32,9 +33,11 @@ async def gauges_once(runtime: "Runtime", source: Source | None) -> None:
         outbox = await db.fetchrow(sql.OUTBOX_AGE)
         parked = await db.fetchval(sql.COUNT_PARKED)
         moment = await db.fetchrow(sql.MOMENT)
+        known = await runtime.unit.control.moment(db)
     metrics.OUTBOX_AGE.set(outbox["age_s"])
     metrics.OUTBOX_ROWS.set(outbox["rows"])
     metrics.PARKED_KEYS.set(parked)
+    metrics.POLICIES_REFUSED.set(sum(bool(read.problem) for read in read_all(runtime.handler, known.policies)))
     if moment["complete_at"] is not None:
         metrics.MARKER_AGE.set((runtime.clock.now() - moment["complete_at"]).total_seconds())
     await runtime.guard.check()

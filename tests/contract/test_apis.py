@@ -141,7 +141,7 @@ def test_every_path_names_its_company_in_the_same_place() -> None:
     """`/v1/companies/{company}/…`, but for the process itself, the clock of all companies, the login and the pages."""
     apis = [route for route in GUARDED if route.path not in PAGES]
     others = {route.path for route in apis if not route.path.startswith("/v1/companies/{company}")}
-    assert others == {"/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/clock"}
+    assert others == {"/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/runtime/policies", "/v1/clock"}
     for route in apis:
         assert ("company", "query") not in {(p["name"], p["in"]) for p in route.operation.get("parameters", [])}, route
 

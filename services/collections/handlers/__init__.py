@@ -8,8 +8,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from services.collections import store
 from services.collections.domain import day, holds, ledger
 from services.collections.domain.case import Case, changed_rows
@@ -24,13 +22,12 @@ from shared.errors import Rejected
 from shared.events import ledger as le
 from shared.events.codec import Event
 from shared.events.collections import HoldState, NoticeRequested
-from shared.events.control import PolicyActivated
 from shared.events.facts import Fact
 from shared.runtime.effects import DayWork, Effects, Moment, PoisonEvent
+from shared.runtime.policies import name_refused
 
 ON_ACCOUNT: dict[type, Callable[[Turn, Any], Any]] = {**FACTS, **COMMANDS}
 DAY_PARTS = 4
-LOG = structlog.get_logger()
 
 
 class CollectionsHandler:
@@ -40,7 +37,7 @@ class CollectionsHandler:
     day_phase2 = False
 
     async def load(self, db: Any, events: Sequence[Event], moment: Moment) -> store.State:
-        _name_unreadable(events)
+        name_refused(self, events)
         return await store.load(db, events)
 
     def decide(self, state: store.State, events: Sequence[Event], moment: Moment) -> Effects:
@@ -62,6 +59,15 @@ class CollectionsHandler:
 
     async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         return await store.totals(db, closed.company)
+
+    def policy_problem(self, name: str, content: dict[str, Any]) -> str | None:
+        if name not in MODELS:
+            return None
+        try:
+            read_policy(MODELS[name], content)
+        except PolicyInvalid as problem:
+            return str(problem)
+        return ""
 
 
 class RulesOf:
@@ -100,19 +106,9 @@ def _readable(moment: Moment, company: str, model: type[Any], on: date) -> tuple
     for active in moment.policies_until(company, model.model_fields["name"].default, on):
         try:
             return read_policy(model, active.content), active.label
-        except PolicyInvalid:  # named in the log when it was activated
+        except PolicyInvalid:  # shown under /v1/runtime/policies
             continue
     return None, ""
-
-
-def _name_unreadable(events: Sequence[Event]) -> None:
-    """An activated policy that cannot be read is named in the log; it never stops control."""
-    for fact in (event.data for event in events):
-        if isinstance(fact, PolicyActivated) and fact.name in MODELS:
-            try:
-                read_policy(MODELS[fact.name], fact.content)
-            except PolicyInvalid as problem:
-                LOG.error("policy_unreadable", company=fact.company, version=fact.version, error=str(problem))
 
 
 def _decide(state: store.State, event: Event, moment: Moment, rules: RulesOf, effects: Effects) -> None:

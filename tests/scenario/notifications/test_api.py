@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from services.notifications.main import build
 from shared.events.ledger import ItemSettled
+from shared.runtime.gauges import gauges_once
 from shared.runtime.lifecycle import create_app
 from tests.domain.shared.caller_samples import authenticator, token
 from tests.scenario.notifications.smtp_server import SmtpServer
@@ -171,3 +173,19 @@ async def test_the_backlog_is_empty_when_all_that_is_due_was_judged(api, world: 
     after = (await api.get(f"{BASE}/backlog", **query)).json()
     assert (before["pending"], after["pending"]) == (1, 0)
     assert before["tick_number"] == after["tick_number"] > 0
+
+
+async def test_a_policy_that_cannot_be_read_is_shown_to_whoever_looks_at_the_service(api, world: World) -> None:
+    """In the list with its problem, in the progress, and in a gauge; the one that can be read is listed without."""
+    await world.configure(content={"name": "contact", "profiles": []})
+    broken, good = (await api.get("/v1/runtime/policies")).json()["items"]
+    assert (good["name"], good["problem"], broken["company"]) == ("contact", "", COMPANY)
+    assert broken["problem"] == "sender: Field required"
+    assert (await api.get("/v1/runtime/progress")).json()["policies_refused"] == 1
+    page = (await api.get("/v1/runtime/policies", params={"limit": 1})).json()
+    rest = (await api.get("/v1/runtime/policies", params={"limit": 1, "cursor": page["next"]})).json()
+    assert (page["items"], rest["items"], rest.get("next")) == ([broken], [good], None)
+    await gauges_once(world.runtime, None)
+    assert REGISTRY.get_sample_value("recoup_policies_refused") == 1
+    foreign = headers("collector", companies=("other",))
+    assert (await api.get("/v1/runtime/policies", headers=foreign)).json()["items"] == []

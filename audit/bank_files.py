@@ -4,7 +4,6 @@ A statement that is restated (re-sent, longer, re-issued) counts its equal lines
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from audit.camt_reader import BankLine, FileStatement, read_statements
 from audit.equation import DEBIT_EVENTS, Terms, signed_debit
 from audit.findings import Findings
 from audit.log_reader import Event, Log
+from audit.statement_states import StatementStates, account_of, name_of
 from audit.stores import Row, Store
 
 STATEMENT_SOURCE = "camt.053"
@@ -31,18 +31,20 @@ def check_bank_files(ingest: Store, log: Log, blobs: Path, journal: Terms | None
     companies = configured(log)
     booked: dict[tuple[str, str], list[FileStatement]] = defaultdict(list)
     files = 0
+    states = StatementStates(ingest["statements"], log, findings)
     for submission in ingest["submissions"]:
         if submission["format"] != STATEMENT_SOURCE:
             continue
         files += 1
         accounts = companies.get(submission["company"], {}).get("bank_accounts", [])
-        for statement in _statements(submission, blobs, findings):
-            account = _account_of(statement, accounts)
-            if _is_booked(submission["company"], account, statement, ingest["statements"], findings):
+        for statement in _statements(submission, blobs, states):
+            account = account_of(statement, accounts)
+            if states.is_booked(submission, account, statement):
                 booked[submission["company"], account["id"]].append(statement)
     totals: Terms = defaultdict(Counter)
     for (company, account), statements in sorted(booked.items()):
-        _check_account(company, account, statements, log, ingest, totals, findings)
+        cut = clusters(_distinct(statements), states.apart)
+        _check_account(company, account, cut, log, ingest, totals, findings)
     _check_unfiled(companies, booked, log, findings)
     if journal is not None:
         _check_totals(totals, journal, companies, findings)
@@ -54,64 +56,30 @@ def blob_path(blobs: Path, sha256: str) -> Path:
     return blobs / sha256[:2] / sha256[2:]
 
 
-def _statements(submission: Row, blobs: Path, findings: Findings) -> Iterable[FileStatement]:
+def _statements(submission: Row, blobs: Path, states: StatementStates) -> list[FileStatement]:
     path = blob_path(blobs, submission["sha256"])
-    name = submission["file_name"] or submission["sha256"][:12]
-    if not findings.true(path.exists(), "file {} ({}) is not in the blob store", name, submission["sha256"]):
+    name = name_of(submission)
+    found = states.findings.true(path.exists(), "file {} ({}) is not in the blob store", name, submission["sha256"])
+    if not found:
         return []
     try:
         return list(read_statements(path, name))
-    except (etree.XMLSyntaxError, ValueError) as problem:
-        findings.true(False, "file {} was accepted and cannot be read: {}", name, problem)
+    except etree.XMLSyntaxError as problem:
+        states.unreadable_file(submission, str(problem))
         return []
-
-
-def _account_of(statement: FileStatement, accounts: list[dict[str, Any]]) -> dict[str, Any] | None:
-    for account in accounts:
-        iban = "".join(account.get("iban", "").split()).upper()
-        named = (iban and iban in statement.numbers) or account["id"] in statement.numbers
-        if named and statement.currency in ("", account["currency"]):
-            return account
-    return None
-
-
-def _is_booked(
-    company: str, account: dict[str, Any] | None, statement: FileStatement, known: list[Row], findings: Findings
-) -> bool:
-    """Whether ingest booked a statement; one that it holds back or refused has no events yet."""
-    if account is None:
-        return False
-    same = [
-        row
-        for row in known
-        if (row["company"], row["bank_account"]) == (company, account["id"])
-        and (row["printed_id"], row["number"]) == (statement.printed_id, statement.number)
-        and (row["opening_minor"], row["closing_minor"]) == (statement.opening_minor, statement.closing_minor)
-    ]
-    name = f"statement {statement.printed_id} of {company} {account['id']} in {statement.file}"
-    if not findings.true(same, "{} is unknown to ingest", name):
-        return False
-    if all(row["state"] != "booked" for row in same):
-        return False
-    if account.get("unbalanced", "hold") == "hold":
-        findings.equal(
-            statement.closing_minor, (statement.opening_minor or 0) + statement.moved_minor,
-            "{}: closing balance by its opening balance and lines", name,
-        )  # fmt: skip
-    return True
 
 
 def _check_account(
     company: str,
     account: str,
-    statements: list[FileStatement],
+    cut: list[list[FileStatement]],
     log: Log,
     ingest: Store,
     totals: Terms,
     findings: Findings,
 ) -> None:
     expected: Counter[Line] = Counter()
-    for cluster in clusters(_distinct(statements)):
+    for cluster in cut:
         expected += _restated(account, cluster)
     found = Counter(event_line(event) for event in bank_events(log, company, account))
     for line, count in expected.items():
@@ -167,11 +135,14 @@ def _distinct(statements: list[FileStatement]) -> list[FileStatement]:
     return list(seen.values())
 
 
-def clusters(statements: list[FileStatement]) -> list[list[FileStatement]]:
-    """Statements that state the same days again stand together; those that continue each other's balance do not."""
-    found: list[list[FileStatement]] = []
-    for statement in sorted(statements, key=lambda s: (s.from_on, s.to_on)):
-        touching = [cluster for cluster in found if any(_restates(statement, other) for other in cluster)]
+def clusters(statements: list[FileStatement], apart: set[int] = frozenset()) -> list[list[FileStatement]]:
+    """Statements that state the same days again stand together; those that continue each other's balance do not, nor
+    those (by `id`) that a person said to be apart."""
+    found = [[statement] for statement in statements if id(statement) in apart]
+    joining = [statement for statement in statements if id(statement) not in apart]
+    for statement in sorted(joining, key=lambda s: (s.from_on, s.to_on)):
+        near = [cluster for cluster in found if id(cluster[0]) not in apart]
+        touching = [cluster for cluster in near if any(_restates(statement, other) for other in cluster)]
         found = [cluster for cluster in found if cluster not in touching]
         found.append([statement, *(other for cluster in touching for other in cluster)])
     return found

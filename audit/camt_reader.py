@@ -6,13 +6,13 @@ any other entry is one line. Nothing outside the file is read and no entity is e
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-from audit.money import to_minor
+from audit.money import decimal_of, to_minor
 
 NOT_GIVEN = frozenset({"NOTPROVIDED", "NONREF"})
 
@@ -31,7 +31,8 @@ class BankLine:
 
 @dataclass(frozen=True, slots=True)
 class FileStatement:
-    """One Stmt of a file. Balances are signed minor units, None where the file has none."""
+    """One Stmt of a file. Balances are signed minor units, None where the file has none. `unreadable` says which amount
+    is none; such a statement has neither balances nor lines."""
 
     file: str
     printed_id: str
@@ -43,6 +44,7 @@ class FileStatement:
     opening_minor: int | None
     closing_minor: int | None
     lines: tuple[BankLine, ...]
+    unreadable: str = ""
 
     @property
     def moved_minor(self) -> int:
@@ -50,7 +52,7 @@ class FileStatement:
 
 
 def read_statements(path: Path, file: str) -> Iterator[FileStatement]:
-    """Every statement of a file. Raises etree.XMLSyntaxError or ValueError for one that cannot be read."""
+    """Every statement of a file. Raises etree.XMLSyntaxError when it is no XML."""
     context = etree.iterparse(
         str(path), events=("end",), tag="{*}Stmt", resolve_entities=False, no_network=True, load_dtd=False,
         huge_tree=False, remove_comments=True,
@@ -85,7 +87,14 @@ def _statement(element: Any, file: str) -> FileStatement:
     to_on = (
         (_day(closing) if closing is not None else "") or last or _first(element, "FrToDt/ToDtTm", "FrToDt/ToDt")[:10]
     )
-    lines = [line for entry in _all(element, "Ntry") for line in _lines(entry, to_on)]
+    lines: list[BankLine] = []
+    opened = closed = None
+    unreadable = ""
+    try:
+        opened, closed = _signed(opening, currency), _signed(closing, currency)
+        lines = [line for entry in _all(element, "Ntry") for line in _lines(entry, to_on)]
+    except ValueError as problem:
+        opened, closed, unreadable = None, None, str(problem)
     return FileStatement(
         file=file,
         printed_id=_first(element, "Id"),
@@ -95,9 +104,10 @@ def _statement(element: Any, file: str) -> FileStatement:
         from_on=_first(element, "FrToDt/FrDtTm", "FrToDt/FrDt")[:10]
         or min((x.booked_on for x in lines), default=to_on),
         to_on=to_on,
-        opening_minor=_signed(opening, currency),
-        closing_minor=_signed(closing, currency),
+        opening_minor=opened,
+        closing_minor=closed,
         lines=tuple(lines),
+        unreadable=unreadable,
     )
 
 
@@ -137,7 +147,7 @@ def _lines(entry: Any, to_on: str) -> Iterator[BankLine]:
     booked = _booked(entry) or valued or to_on
     reference = _first(entry, "AcctSvcrRef", "NtryRef")
     details = _all(entry, "NtryDtls/TxDtls")
-    shares = _shares(entry, details, Decimal(text), currency) if len(details) > 1 else None
+    shares = _shares(entry, details, decimal_of(text, currency), currency) if len(details) > 1 else None
     parts = list(zip(details, shares, strict=True)) if shares else [(details[0] if len(details) == 1 else None, text)]
     for detail, amount in parts:
         if minor := to_minor(str(amount), currency):
@@ -184,6 +194,6 @@ def _charges(detail: Any, currency: str) -> Decimal:
 
 def _decimal(amount: Any) -> Decimal:
     try:
-        return Decimal((amount.text or "").strip())
-    except InvalidOperation:
+        return decimal_of(amount.text or "", amount.get("Ccy", ""))
+    except ValueError:
         return Decimal(0)

@@ -55,7 +55,7 @@ INGEST = {
     "submissions": """select submission_id, company, sha256, file_name, format, state from submission
         where state in ('accepted', 'done') order by number""",
     "statements": """select company, statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor,
-        closing_minor, credits_minor, debits_minor, lines, state, submission_id from bank_statement
+        closing_minor, credits_minor, debits_minor, lines, currency, state, submission_id from bank_statement
         order by company, bank_account, to_on""",
     "quarantined": """select record_id, company, kind, account_id, amount_minor, currency, state
         from quarantined_record order by number""",

@@ -65,25 +65,32 @@ EVENTS = (
 def audited(
     folder: Path, *events: Event, files: tuple[dict, ...] = (WHOLE,), quarantined: tuple[dict, ...] = ()
 ) -> list[str]:
+    return looked_at(folder, *events, files=files, quarantined=quarantined).texts
+
+
+def looked_at(
+    folder: Path, *events: Event, files: tuple[dict, ...] = (WHOLE,), quarantined: tuple[dict, ...] = ()
+) -> Findings:
     """Findings of a store that booked these files and a log of these events."""
     store = Store("ingest", {"submissions": [], "statements": [], "quarantined": list(quarantined)})
     for number, body in enumerate(files):
-        content = FILE.format(**body).encode()
+        content = body.get("content") or FILE.format(**body).encode()
         digest = hashlib.sha256(content).hexdigest()
         path = blob_path(folder, digest)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        row = {"company": ACME, "sha256": digest, "file_name": f"{number}.xml", "format": "camt.053"}
+        row = {"company": ACME, "sha256": digest, "file_name": f"{number}.xml", "format": "camt.053",
+               "submission_id": identity(f"submission {number}")}  # fmt: skip
         store.tables["submissions"].append(row)
         store.tables["statements"].append(
-            {"company": ACME, "bank_account": "EUR-1", "printed_id": f"S{body['number']}",
-             "number": str(body["number"]),
+            {"company": ACME, "bank_account": body.get("bank_account", "EUR-1"), "printed_id": f"S{body['number']}",
+             "number": str(body["number"]), "statement_id": f"statement {body['number']}",
              "opening_minor": to_minor(body["opening"], "EUR"), "closing_minor": to_minor(body["closing"], "EUR"),
-             "state": body.get("state", "booked")}
+             "state": body.get("state", "booked"), "submission_id": row["submission_id"]}
         )  # fmt: skip
     findings = Findings()
     check_bank_files(store, log_of(CONFIG, *events), folder, None, findings)
-    return findings.texts
+    return findings
 
 
 def test_every_line_is_one_event(tmp_path: Path):
@@ -166,3 +173,77 @@ def test_two_readers_written_apart_read_the_same_lines(tmp_path: Path):
         )  # fmt: skip
         assert mine == theirs
         assert all(s.opening_minor + s.moved_minor == s.closing_minor for s in statements)
+
+
+TORN = {
+    "no digit": "7x.50", "a comma": "7,50", "nothing": "", "not a number": "NaN", "without end": "Infinity",
+    "an exponent": "1E400", "underscores": "1_0.00", "too many decimals": "7.505", "too long": "9" * 60 + ".00",
+    "two points": "7.5.0",
+}  # fmt: skip
+
+
+def unreadable(amount: str, state: str, **more) -> dict:
+    entries = ENTRIES + entry("7.50", "B9").replace(">7.50<", f">{amount}<")
+    row = {"bank_account": "" if state == "unattributed" else "EUR-1"}
+    return {**WHOLE, "number": 2, "entries": entries, "state": state, **row, **more}
+
+
+@pytest.mark.parametrize("amount", TORN.values(), ids=TORN.keys())
+def test_an_amount_that_is_none_says_which(amount: str):
+    with pytest.raises(ValueError, match="EUR"):
+        to_minor(amount, "EUR")
+
+
+@pytest.mark.parametrize("amount", TORN.values(), ids=TORN.keys())
+@pytest.mark.parametrize("state", ["held", "unattributed", "refused"])
+def test_what_ingest_keeps_back_and_nobody_can_read_is_a_note(tmp_path: Path, amount: str, state: str):
+    found = looked_at(tmp_path, *EVENTS, files=(WHOLE, unreadable(amount, state)))
+    assert found.texts == []
+    assert any("S2 in 1.xml cannot be read" in note and state in note for note in found.notes)
+
+
+@pytest.mark.parametrize("amount", TORN.values(), ids=TORN.keys())
+def test_what_ingest_booked_and_nobody_can_read_is_a_finding(tmp_path: Path, amount: str):
+    assert any("cannot be read" in t for t in audited(tmp_path, *EVENTS, files=(WHOLE, unreadable(amount, "booked"))))
+
+
+@pytest.mark.parametrize(("state", "finding"), [("unattributed", False), ("held", False), ("booked", True)])
+def test_a_file_that_is_no_xml_is_a_finding_only_if_ingest_booked_of_it(tmp_path: Path, state: str, finding: bool):
+    found = looked_at(tmp_path, *EVENTS, files=(WHOLE, {**WHOLE, "number": 2, "content": b"<Doc", "state": state}))
+    assert bool(found.texts) == finding
+    assert any("1.xml" in text for text in found.texts + found.notes)
+
+
+@pytest.mark.parametrize("state", ["held", "refused"])
+def test_a_statement_that_is_kept_back_is_noted_once_with_its_sums(tmp_path: Path, state: str):
+    found = looked_at(tmp_path, files=({**WHOLE, "state": state}, {**WHOLE, "state": state}))
+    assert found.texts == []
+    (note,) = found.notes
+    assert "S1" in note and state in note and "115.00 EUR" in note and "12.15 EUR" in note
+
+
+def test_a_statement_of_an_account_that_was_unknown_then_is_a_note(tmp_path: Path):
+    found = looked_at(tmp_path, files=({**WHOLE, "state": "unattributed", "bank_account": ""},))
+    assert found.texts == [] and "unattributed" in found.notes[0]
+
+
+def test_a_line_booked_under_two_statements_is_found(tmp_path: Path):
+    """A week over days that are booked: its equal lines are the same lines, whoever released it."""
+    week = {**WHOLE, "number": 2, "closing": "999.00", "entries": ENTRIES + entry("1.00", "B4")}
+    released = said("statement.released", "ar.payments", statement_id="statement 2", bank_account="EUR-1",
+                    outcome="booked")  # fmt: skip
+    more = event("payment.received", "six", 100, "B4")
+    right = looked_at(tmp_path, *EVENTS, more, released, files=(WHOLE, week))
+    assert right.texts == [] and "released by a person" in right.notes[0]
+    twice = event("payment.received", "one again", 6_000, "B1", "A")
+    assert any("line too many" in t for t in audited(tmp_path, *EVENTS, more, twice, released, files=(WHOLE, week)))
+
+
+def test_equal_lines_that_a_person_said_to_add_are_two(tmp_path: Path):
+    body = {"outcome": "booked", "overlap": "add", "reason": "two tills", "statement_id": "statement 2"}
+    command = said("command.accepted", "ar.control", service="ingest", key="k", body=body,
+                   route="POST /v1/companies/acme/statements/statement 2/release")  # fmt: skip
+    twin = {**WHOLE, "number": 2, "opening": "20.00", "closing": "27.50", "entries": entry("7.50", "B2")}
+    third = event("payment.received", "third", 750, "B2")
+    assert audited(tmp_path, *EVENTS, command, third, files=(WHOLE, twin)) == []
+    assert audited(tmp_path, *EVENTS, third, files=(WHOLE, twin))

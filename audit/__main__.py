@@ -6,6 +6,9 @@ import json
 import os
 import sys
 import time
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -37,7 +40,7 @@ async def gather(sources: Sources, findings: Findings) -> tuple[dict[str, Store]
     for service, dsn in sources.dsns.items():
         try:
             stores[service] = await read_store(service, dsn)
-        except asyncpg.UndefinedTableError as problem:
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.DataError) as problem:
             findings.true(False, "the store of {} cannot be read: {}", service, problem)
     if not sources.kafka:
         findings.note("no broker given: only what the outboxes hold of the log was looked at")
@@ -51,35 +54,47 @@ async def gather(sources: Sources, findings: Findings) -> tuple[dict[str, Store]
     return stores, log
 
 
+def made(findings: Findings, check: Callable[..., Any], *parts: Any) -> Any:
+    """What a check returns. One that breaks off is a finding, and the other checks still speak."""
+    try:
+        return check(*parts, findings)
+    except Exception as problem:
+        where = traceback.extract_tb(problem.__traceback__)[-1]
+        what = f"{check.__name__} could not be made: {type(problem).__name__}: {problem} ({where.name}:{where.lineno})"
+        findings.true(False, "{}", what)
+        return None
+
+
 def run_checks(stores: dict[str, Store], log: Log, sources: Sources, findings: Findings) -> None:
     """Every check that the sources allow, the cheapest proof first."""
     books = stores.get("cash_application")
     whole = bool(sources.kafka)
     journal = None
     if books is not None:
-        check_journal(books, findings)
-        check_items(books, findings)
-        check_receipts(books, findings)
-        journal = check_journal_equation(books, findings)
-        check_certificates(books, log, findings)
+        made(findings, check_journal, books)
+        made(findings, check_items, books)
+        made(findings, check_receipts, books)
+        journal = made(findings, check_journal_equation, books)
+        made(findings, check_certificates, books, log)
     if whole:
-        check_sequences(log, findings)
-        check_ledger_log(log, findings)
-        check_log_equation(log, findings)
+        made(findings, check_sequences, log)
+        made(findings, check_ledger_log, log)
+        made(findings, check_log_equation, log)
         if books is not None:
-            check_bank_lines_in_journal(books, log, journal, findings)
-            check_log_against_store(log, books, findings)
-        check_control_totals(log, books, findings)
+            made(findings, check_log_against_store, log, books)
+        if books is not None and journal is not None:
+            made(findings, check_bank_lines_in_journal, books, log, journal)
+        made(findings, check_control_totals, log, books)
     if "ingest" in stores and sources.blobs is not None and whole:
-        check_bank_files(stores["ingest"], log, sources.blobs, journal, findings)
+        made(findings, check_bank_files, stores["ingest"], log, sources.blobs, journal)
     else:
         findings.note("the original bank files were not looked at")
     if "reporting" in stores and whole:
-        check_projections(stores["reporting"], log, findings)
+        made(findings, check_projections, stores["reporting"], log)
     if whole:
-        judge_notices(log, findings)
-        check_mails(log, stores.get("notifications"), sources.mails, findings)
-        check_holds(log, stores.get("collections"), sources.access_journal, findings)
+        made(findings, judge_notices, log)
+        made(findings, check_mails, log, stores.get("notifications"), sources.mails)
+        made(findings, check_holds, log, stores.get("collections"), sources.access_journal)
 
 
 async def audit(sources: Sources) -> Findings:

@@ -10,8 +10,6 @@ from audit.findings import Findings
 from audit.log_reader import Log
 from audit.stores import Store
 
-ENDS = ("notice.sent", "notice.failed", "notice.unknown", "notice.withheld")
-
 
 def read_message_ids(folder: Path) -> Counter[str]:
     """How often each Message-ID lies in the sink."""

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from deploy.local import state
+from deploy.local.databases import SERVICES
 from deploy.local.paths import REPOSITORY, cache_dir
 from deploy.local.ports import free_ports
 from deploy.local.postgres import outside_home
 from deploy.local.processes import wait_for
+from tests.system.quarter import own_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 COMMAND = [sys.executable, "-m", "deploy.local.stack"]
@@ -26,17 +28,24 @@ class Terminal:
 
     def __init__(self, local: Path) -> None:
         self.local = local
-        names = ["kafka", "kafka_controller", "postgres", "smtp", "issuer", "access_system"]
-        ports = {f"RECOUP_PORT_{name.upper()}": str(port) for name, port in zip(names, free_ports(6), strict=True)}
         given = {"RECOUP_LOCAL_DIR": str(local), "RECOUP_CACHE_DIR": str(cache_dir())}
-        self.environment = {**os.environ, **ports, **given}
+        self.environment = {**os.environ, **own_ports(), **given}
         self.environment.pop("KAFKA_BOOTSTRAP_SERVERS", None)
 
-    def up(self) -> subprocess.Popen:
-        log = (self.local.parent / "output").open("a")
-        return subprocess.Popen(
-            [*COMMAND, "up"], cwd=REPOSITORY, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-        )
+    def up(self, *arguments: str) -> subprocess.Popen:
+        return self.start([*COMMAND, "up", *arguments])
+
+    def start(self, command: list[str]) -> subprocess.Popen:
+        """In a process group of its own, as a shell starts it."""
+        with (self.local.parent / "output").open("a") as log:
+            return subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def output(self) -> str:
         return (self.local.parent / "output").read_text()
@@ -84,6 +93,44 @@ def test_ctrl_c_and_sigterm_stop_every_process_and_the_data_go_on(terminal: Term
         assert process.wait(60) == 0
         assert _none_lives(found)
     assert terminal.output().count("going on with them") == 1
+
+
+SERVICE_PROCESSES = {f"{service}-0" for service in SERVICES}
+
+
+def test_ctrl_c_and_sigterm_end_all_five_services_and_a_second_start_works(terminal: Terminal) -> None:
+    """Ctrl-C goes to the whole group of the terminal, SIGTERM to the one process."""
+    for times, number in ((1, signal.SIGINT), (2, signal.SIGTERM)):
+        process = terminal.up("--services")
+        found = terminal.wait_started(process, times)
+        assert {child.name for child in found.processes} >= SERVICE_PROCESSES | {"kafka", "postgres", "smtp"}
+        logs = {name: (terminal.local / "logs" / f"{name}.log").stat().st_size for name in SERVICE_PROCESSES}
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        assert process.wait(60) == 0
+        assert [child.name for child in found.processes if child.is_alive()] == []
+        assert terminal.output().count(f"Stopped {len(found.processes)} processes.") == times
+        for name, size in logs.items():
+            said = (terminal.local / "logs" / f"{name}.log").read_bytes()[size:]
+            assert b"Traceback" not in said and b'"error"' not in said, f"{name} did not stop in order: {said.decode()}"
+    assert "Traceback" not in terminal.output()
+
+
+def test_ctrl_c_in_the_middle_of_the_feed_ends_make_run_and_all_its_processes(terminal: Terminal) -> None:
+    process = terminal.start(["make", "--no-print-directory", "run"])
+    fed = "Sample of 60 business days"
+    assert wait_for(lambda: process.poll() is not None or fed in terminal.output(), 120), terminal.output()
+    time.sleep(2)
+    found = state.read(terminal.local)
+    assert found is not None and {child.name for child in found.processes} >= SERVICE_PROCESSES
+    assert found.owner.is_alive() and process.poll() is None, terminal.output()
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    assert [child.name for child in [found.owner, *found.processes] if child.is_alive()] == []
+    assert f"Stopped {len(found.processes)} processes." in terminal.output()
+    assert "Traceback" not in terminal.output(), terminal.output()
 
 
 def test_when_the_stack_is_killed_its_processes_end_and_the_next_start_recovers(terminal: Terminal) -> None:

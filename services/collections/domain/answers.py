@@ -9,6 +9,7 @@ from datetime import date, datetime
 from services.collections.domain import holds
 from services.collections.domain.case import Case
 from services.collections.domain.rows import Notice
+from shared.events.facts import Fact
 from shared.events.notifications import (
     EffectConfirmed,
     EffectFailed,
@@ -68,12 +69,15 @@ def _reasons(fact: NoticeState) -> list[dict[str, str]]:
     return []
 
 
-def take_effect(case: Case, fact: EffectConfirmed | EffectFailed, at: datetime) -> None:
-    """An access system confirmed a hold's version, or the order could not be delivered."""
+def take_effect(case: Case, fact: EffectConfirmed | EffectFailed, on: date, at: datetime) -> list[Fact]:
+    """An access system confirmed a hold's version, or the order could not be delivered; sales learns what bites."""
     hold = case.holds.get(fact.subject_id)
     if hold is None or fact.of != "hold":
-        return
-    if isinstance(fact, EffectConfirmed):
-        case.put(holds.confirmed(hold, fact.target, fact.version, fact.answered_at or at))
-    else:
+        return []
+    if isinstance(fact, EffectFailed):
         case.put(replace(hold, failure=f"{fact.code or 'failed'} at {fact.target}"))
+        return []
+    answered = holds.confirmed(hold, fact.target, fact.version, fact.answered_at or at)
+    case.put(answered)
+    begins = hold.in_force_at is None and answered.in_force_at is not None
+    return holds.tell_sales(case, answered, on, at) if begins else []

@@ -133,9 +133,3 @@ class ReleaseNotice(OnAccount):
 class RaiseEscalation(OnAccount):
     to: str = Field(min_length=1, max_length=60)
     reason: Text = Field(min_length=1)
-
-
-AnyCommand = (
-    MakePromise | CancelPromise | AllowPromise | OpenDispute | UpdateDispute | ResolveDispute | DecideHold
-    | LogActivity | ReleaseNotice | RaiseEscalation
-)  # fmt: skip

@@ -83,7 +83,7 @@ def propose(case: Case, rules: Rules, at: datetime) -> tuple[Hold, list[Fact]] |
 
 
 def order(case: Case, hold: Hold, at: datetime, approved_by: str, approval_id: UUID | None) -> list[Fact]:
-    """The approved hold goes out; sales is told."""
+    """The approved hold goes out to the access system."""
     ordered = replace(
         hold,
         status="ordered",
@@ -94,19 +94,18 @@ def order(case: Case, hold: Hold, at: datetime, approved_by: str, approval_id: U
         approval_id=approval_id,
     )
     case.put(ordered)
+    return [fact_of(ordered, HoldOrdered)]
+
+
+def tell_sales(case: Case, hold: Hold, on: date, at: datetime) -> list[Fact]:
+    """The account's seller learns of a hold when it bites, once; an order that the gate stops is nobody's news."""
     amount = f"{money.text(hold.overdue_minor, hold.currency)} {hold.currency}"
-    note = by_rule(
-        case,
-        f"hold/{hold.hold_id}",
-        hold.proposed_on,
-        at,
-        Task(
-            kind="note",
-            addressee=case.account.sales_owner or "sales",
-            text=f"Access is being restricted for {amount} overdue; approved by {approved_by}.",
-        ),
+    task = Task(
+        kind="note",
+        addressee=case.account.sales_owner or "sales",
+        text=f"Access is restricted for {amount} overdue; approved by {hold.approved_by}.",
     )
-    return [fact_of(ordered, HoldOrdered), *note]
+    return list(by_rule(case, f"hold/{hold.hold_id}", on, at, task))
 
 
 def refuse(case: Case, hold: Hold, on: date, reason: str) -> list[Fact]:

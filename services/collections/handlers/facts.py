@@ -68,7 +68,7 @@ def _answer(turn: Turn, fact: n.NoticeState) -> None:
 
 
 def _effect(turn: Turn, fact: n.EffectConfirmed | n.EffectFailed) -> None:
-    answers.take_effect(turn.case, fact, turn.event.envelope.known_at)
+    turn.facts += answers.take_effect(turn.case, fact, turn.on, turn.event.envelope.known_at)
 
 
 def _take(rule: Callable[..., None], turn: Turn, fact: Any, *, dated: bool = False) -> None:

@@ -147,7 +147,7 @@ def test_auto_hold_orders_in_the_policys_name() -> None:
     day = date(2026, 3, 25)
     found = warned_case()
     _, facts = holds.propose(found, rules(day, holds=hold_policy(auto_hold=True)), at(day))
-    assert [fact.TYPE for fact in facts] == ["hold.proposed", "hold.ordered", "activity.logged"]
+    assert [fact.TYPE for fact in facts] == ["hold.proposed", "hold.ordered"]
     assert facts[1].approved_by == "policy:holds@1"
 
 

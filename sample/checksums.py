@@ -18,10 +18,6 @@ def creditor_reference(body: str) -> str:
     return f"RF{98 - _as_number(body.upper() + 'RF00') % 97:02d}{body.upper()}"
 
 
-def is_creditor_reference(text: str) -> bool:
-    return text.startswith("RF") and len(text) > 4 and _as_number(text[4:] + text[:4]) % 97 == 1
-
-
 def iban(country: str, national: str) -> str:
     return f"{country}{98 - _as_number(national + country + '00') % 97:02d}{national}"
 

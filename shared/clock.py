@@ -1,11 +1,11 @@
-"""The two clocks. `WallClock` counts timeouts, retries and tokens. `BusinessClock` is the last complete tick that
-came through the data; deadlines of the domain are compared with it and with nothing else.
+"""The wall clock: it counts timeouts, retries and tokens.
+
+What the business calls now is the last complete tick, which comes through the data (`shared.runtime.effects.Moment`);
+deadlines of the domain are compared with that and nothing else.
 """
 
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 
 class WallClock:
@@ -16,16 +16,3 @@ class WallClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class BusinessClock:
-    """What a service knows of time: the last tick complete over all its upstream partitions, and closed days."""
-
-    now: datetime | None = None
-    number: int = 0
-    closed_on: dict[str, date] = field(default_factory=dict)
-
-    def date_in(self, zone: str) -> date | None:
-        """Local calendar date of the last complete tick, None before the first."""
-        return self.now.astimezone(ZoneInfo(zone)).date() if self.now else None

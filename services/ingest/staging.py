@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -86,8 +86,3 @@ async def stage_file(db: asyncpg.Connection, submission_id: UUID, path: Path, ma
     while batch := await asyncio.to_thread(rows.batch):
         await submissions.stage(db, batch)
     return found
-
-
-def inspect_file(path: Path) -> Iterator[RawRecord]:
-    """Records of a file as they would be staged, for the dry run."""
-    yield from detect(path).records(path)

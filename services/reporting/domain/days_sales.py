@@ -74,17 +74,3 @@ def previous(month: Month) -> Month:
 
 def month_of(day: date) -> Month:
     return day.year, day.month
-
-
-def collection_effectiveness(
-    beginning_minor: int, monthly_sales: Fraction, end_minor: int, end_current_minor: int
-) -> Fraction | None:
-    """CEI in percent: (beginning + monthly sales - end) / (beginning + monthly sales - end current) x 100."""
-    below = beginning_minor + monthly_sales - end_current_minor
-    return (beginning_minor + monthly_sales - end_minor) / below * 100 if below > 0 else None
-
-
-def average_days_late(payments: list[tuple[int, int]]) -> Fraction | None:
-    """ADL: amount-weighted days late of (amount, days late); early payment counts as 0."""
-    total = sum(amount for amount, _ in payments)
-    return Fraction(sum(amount * max(0, late) for amount, late in payments), total) if total > 0 else None

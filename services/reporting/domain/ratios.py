@@ -1,43 +1,8 @@
-"""Ratios of promises, notices and automatic application. None where nothing was counted."""
+"""Shares of a whole, and notices by the reasons that withheld them. None where nothing was counted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-MATURED = ("kept", "partly_kept", "broken")
-
-
-@dataclass(frozen=True, slots=True)
-class PromiseOutcome:
-    status: str
-    amount_minor: int
-    received_minor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PromisesKept:
-    """`by_count` and `by_value` are parts of one; open, superseded and cancelled promises are left out."""
-
-    kept: int
-    partly_kept: int
-    broken: int
-    by_count: Fraction | None
-    by_value: Fraction | None
-
-
-def promises_kept(outcomes: Iterable[PromiseOutcome]) -> PromisesKept:
-    """By count: kept / matured. By value: what came, at most what was promised / promised."""
-    matured = [outcome for outcome in outcomes if outcome.status in MATURED]
-    count = {status: sum(o.status == status for o in matured) for status in MATURED}
-    promised = sum(o.amount_minor for o in matured)
-    received = sum(min(o.received_minor, o.amount_minor) for o in matured)
-    return PromisesKept(
-        count["kept"],
-        count["partly_kept"],
-        count["broken"],
-        Fraction(count["kept"], len(matured)) if matured else None,
-        Fraction(received, promised) if promised else None,
-    )
 
 
 @dataclass(frozen=True, slots=True)

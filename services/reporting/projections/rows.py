@@ -57,9 +57,5 @@ class Rows:
         if standing is None or standing[version] < row[version]:
             self.tables[table][key] = row
 
-    def merge(self, table: str, key: Key, row: Row) -> None:
-        """Add columns to a row that two topics write together."""
-        self.tables.setdefault(table, {}).setdefault(key, {}).update(row)
-
     def of(self, table: str) -> list[Row]:
         return list(self.tables.get(table, {}).values())

@@ -3,18 +3,17 @@
 from datetime import date
 from fractions import Fraction
 
+from services.reporting.api import promise_summary
 from services.reporting.domain.aging import OpenAmount, OpenCredit, age, bucket_of
 from services.reporting.domain.days_sales import (
     average_days_delinquent,
-    average_days_late,
     best_possible_dso,
-    collection_effectiveness,
     dso_count_back,
     dso_simple,
     shown,
 )
 from services.reporting.domain.exchange import aging_in_base, in_base
-from services.reporting.domain.ratios import PromiseOutcome, promises_kept, withheld_by_reason
+from services.reporting.domain.ratios import withheld_by_reason
 
 AS_OF = date(2026, 3, 31)
 
@@ -95,8 +94,7 @@ def test_d5_history_that_ends_is_said() -> None:
     assert dso_count_back(300, {(2026, 3): 100, (2026, 2): 100}, (2026, 3)).text() == "> 59"
 
 
-def test_d7_collection_effectiveness_and_its_neighbours() -> None:
-    assert collection_effectiveness(500_000, Fraction(6_000_000, 12), 480_000, 360_000) == Fraction(8125, 100)
+def test_d7_simple_best_possible_and_what_lies_between() -> None:
     dso, best = dso_simple(480_000, 6_000_000, 365), best_possible_dso(360_000, 6_000_000, 365)
     assert (shown(dso), shown(best), shown(average_days_delinquent(dso, best))) == ("29.2", "21.9", "7.3")
 
@@ -106,22 +104,22 @@ def test_d8_no_sales_is_not_zero_days() -> None:
     assert (dso, best, average_days_delinquent(dso, best), shown(dso)) == (None, None, None, None)
 
 
-def test_d17_average_days_late_counts_early_as_zero() -> None:
-    assert shown(average_days_late([(1000, 10), (3000, -2), (1000, 20)])) == "6.0"
+def outcomes(status: str, promises: int, amount: int, received: int = 0, currency: str = "EUR") -> dict[str, object]:
+    """Promises of one status and currency as the store sums them; `received` counts at most what was promised."""
+    sums = {"amount_minor": amount, "received_minor": received}
+    return {"status": status, "currency": currency, "promises": promises, **sums}
 
 
 def test_promises_are_counted_when_matured_and_valued_up_to_what_was_promised() -> None:
-    kept = promises_kept(
-        [
-            PromiseOutcome("kept", 100, 120),
-            PromiseOutcome("partly_kept", 100, 50),
-            PromiseOutcome("broken", 200, 0),
-            PromiseOutcome("open", 500, 0),
-            PromiseOutcome("cancelled", 500, 0),
-        ]
-    )
-    assert (kept.by_count, kept.by_value) == (Fraction(1, 3), Fraction(150, 400))
-    assert promises_kept([]).by_count is None
+    rows = [outcomes("kept", 1, 100, 100), outcomes("partly_kept", 1, 100, 50), outcomes("broken", 1, 200)]
+    kept = promise_summary([*rows, outcomes("open", 1, 500), outcomes("cancelled", 1, 500)])
+    assert (kept.kept_by_count, kept.kept_by_value, kept.open) == ("0.3333", "0.3750", 1)
+    assert promise_summary([]).kept_by_count is None
+
+
+def test_promises_of_two_currencies_have_no_common_value() -> None:
+    kept = promise_summary([outcomes("kept", 1, 100, 100), outcomes("broken", 1, 100, currency="USD")])
+    assert (kept.kept_by_count, kept.kept_by_value) == ("0.5000", None)
 
 
 def test_a_notice_withheld_for_two_reasons_counts_for_each() -> None:

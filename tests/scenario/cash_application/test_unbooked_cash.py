@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from audit.knowledge import Knowledge
+from audit.log_reader import Log
+from audit.obstacles_of_cash import CashObstacles
+from shared.events.catalogue import EVENTS
 from shared.events.ledger import CashCandidate, CashCandidateCleared
 from shared.events.payments import (
     HeldCredit,
@@ -14,6 +18,7 @@ from shared.events.payments import (
     StatementReleased,
 )
 from shared.ids import derive
+from tests.domain.audit.said import SENT_AT, log_of, notice, said
 from tests.scenario.cash_application.desk import (
     ACME,
     DAY,
@@ -144,3 +149,29 @@ async def test_a_quarantined_bank_line_is_cash(desk: Desk):
     await desk.feed(customer(), invoice("INV-2026-00017", 12_345))
     told = await desk.feed(quarantined(what="bank_line", text="INV-2026-00017"))
     assert only(told, CashCandidate).source == "quarantined"
+
+
+def _log(facts: list[Any]) -> Log:
+    """The facts as the auditor reads them, all known a day before its notice."""
+    return log_of(*(said(fact.TYPE, EVENTS[fact.TYPE].topic, **_body(fact)) for fact in facts))
+
+
+def _body(fact: Any) -> dict[str, Any]:
+    return {name: value for name, value in fact.model_dump(mode="json").items() if name != "company"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("text", ["", "INV-2026-00017", "danke INV-2026-00018", RF])
+async def test_what_the_auditor_would_hold_against_a_notice_is_a_candidate_before_any_close(
+    desk: Desk, source: str, text: str
+):
+    facts = [customer(), OTHER, customer("C3", "Alster AG", "DE75512108001245126199"), cash(source, text)]
+    facts += [invoice("INV-2026-00017", 55_555, reference=RF), invoice("INV-2026-00018", 12_345, "C2")]
+    told = [fact for number, one in enumerate(facts) for fact in await desk.feed(one, on=DAY + timedelta(number))]
+    obstacles = CashObstacles(Knowledge(_log([*facts, *told])))
+    against = {
+        account_id
+        for account_id in ("C1", "C2", "C3")
+        if list(obstacles.against(notice(account_id=account_id), SENT_AT.date(), "XECB", 10))
+    }
+    assert against == set(await standing(desk)) != set()

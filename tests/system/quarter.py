@@ -1,7 +1,8 @@
 """The first days of the sample through a stack of processes, and what stands in all five stores at each day's close.
 
 Compared is every column that a rule decides. Left out are numbers and instants of one run: identities, wall-clock
-times, versions (how often a row was touched) and what a notice went through on its way.
+times, versions (how often a row was touched), what a notice went through on its way, and which of several tries within
+a day gave the same end (the certificate of a receipt; the evidence beside the code of a reason).
 """
 
 import asyncio
@@ -40,7 +41,7 @@ STATE: dict[str, dict[str, tuple[str, ...]]] = {
     "cash_application": {
         "open_item": ("version",),
         "account_cash": ("version",),
-        "receipt": ("version",),
+        "receipt": ("version", "certificate_id"),
         "receipt_part": ("version",),
         "application": (),
         "suggestion": ("certificate_id",),
@@ -51,14 +52,14 @@ STATE: dict[str, dict[str, tuple[str, ...]]] = {
         "promise": ("version",),
         "dispute": ("version",),
         "hold": ("version",),
-        "notice": ("status",),
+        "notice": ("status", "reasons"),
         "escalation": (),
         "activity": ("logged_at",),
         "worklist": (),
     },
     "notifications": {
         "notice": ("envelope", "judged_at_number", "claims", "attempts", "claimed_by", "lease_until_at", "next_try_at",
-                   "status", "code"),
+                   "status", "reasons", "code"),
         "effect": ("envelope", "read_at_number", "judged_at_number", "claims", "attempts", "reported", "claimed_by",
                    "lease_until_at", "next_try_at", "first_try_at", "answered_at"),
     },
@@ -77,7 +78,7 @@ STATE: dict[str, dict[str, tuple[str, ...]]] = {
         "promise": ("version",),
         "dispute": ("version",),
         "hold": ("version",),
-        "notice": ("status", "rank", "code"),
+        "notice": ("status", "reasons", "rank", "code"),
         "activity": ("known_at",),
         "statement": ("rank",),
         "quarantine": ("rank",),
@@ -92,7 +93,8 @@ STANDING = {
 }
 # A notice whose server was killed while it sent may be `unknown`: the one outcome that a crash may change.
 OUTCOMES = """
-select jsonb_build_array(notice_id, case status when 'unknown' then 'sent' else status end)::text
+select jsonb_build_array(notice_id, case status when 'unknown' then 'sent' else status end,
+    (select array_agg(r->>'code' order by r->>'code') from jsonb_array_elements(reasons) as r))::text
 from notice
 """
 Disturb = Callable[[int], Awaitable[None]]

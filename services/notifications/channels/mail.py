@@ -236,7 +236,7 @@ class MailDispatcher:
             return True
         clock = self._runtime.clock
         async with self._runtime.pool.acquire() as db:
-            while await db.fetchval(sql.OUTBOX_HOLDS, event_ids):
+            while await db.fetchval(sql.OUTBOX_HOLDS, event_ids):  # tidy: allow waits for the relay, one poll a round
                 if clock.monotonic() - judged_at_s >= ACK_WAIT_MAX_S:
                     return False
                 await asyncio.sleep(ACK_POLL_S)

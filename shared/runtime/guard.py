@@ -3,6 +3,7 @@
 A session advisory lock is held on a connection of its own for as long as the process consumes.
 """
 
+import asyncio
 from zlib import crc32
 
 import asyncpg
@@ -21,10 +22,15 @@ class InstanceGuard:
         self._dsn, self._instance = dsn, instance
         self._connection: asyncpg.Connection | None = None
         self._wanted = False
+        self._taking = asyncio.Lock()
 
     async def hold(self) -> None:
         """Take the lock, once: holding it already is enough. Raises Stop when another process has it."""
         self._wanted = True
+        async with self._taking:  # loops ask at the same time; a second connection of ours would be turned away
+            await self._take()
+
+    async def _take(self) -> None:
         if self._connection is not None and not self._connection.is_closed():
             return
         connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)

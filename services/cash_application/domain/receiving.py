@@ -4,7 +4,7 @@ Invariant: rules touch only accounts whose rows are locked, and never move cash 
 another one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from services.cash_application.domain.application import (
 from services.cash_application.domain.books import Books
 from services.cash_application.domain.candidates import candidates_of_decision, clear_announcements
 from services.cash_application.domain.cash import Place, Receipt, payment_view
+from services.cash_application.domain.items import Item
 from services.cash_application.domain.journal import Imbalance, Kind, Ledger, Posting
-from services.cash_application.domain.matching.keys import tokens
+from services.cash_application.domain.matching.keys import lookup_keys, tokens
 from services.cash_application.domain.matching.ladder import match
 from services.cash_application.domain.matching.model import (
     Candidates,
@@ -125,7 +126,8 @@ def gather(books: Books, view: PaymentView) -> Candidates:
     items: dict[UUID, object] = {}
     accounts: dict[str, object] = {}
     payers: set[str] = set()
-    for token in books.tokens_of.get(view.payment_id) or tokens(view):
+    asked = books.tokens_of.get(view.payment_id) or tokens(view)
+    for token in asked:
         key = (company, token)
         for item_id in books.item_ids_by_key.get(key, ()):
             item = books.items.get(item_id)
@@ -142,7 +144,7 @@ def gather(books: Books, view: PaymentView) -> Candidates:
         accounts[account_id] = None
         items.update((i.item_id, i) for i in books.open_items(company, account_id) if i.business_date <= on)
     for item in books.amount_items.get((company, view.currency, view.open_minor), ()):
-        if item.business_date <= on and item.remaining_minor:
+        if item.business_date <= on and item.remaining_minor and not _cited_unlocked(books, item, asked):
             items.setdefault(item.item_id, item)
             accounts.setdefault(item.account_id, None)
     known = [books.accounts[company, a] for a in sorted(accounts) if (company, a) in books.accounts]
@@ -151,6 +153,13 @@ def gather(books: Books, view: PaymentView) -> Candidates:
         accounts=tuple(books.account_view(account) for account in known),
         receipts=tuple(_alike(books, view)),
     )
+
+
+def _cited_unlocked(books: Books, item: Item, asked: Sequence[str]) -> bool:
+    """An item that was loaded for its amount only, though the payment names its number: more items carry the number
+    than a key may bring, its account is not locked, and nothing may be posted on it."""
+    unlocked = (item.company, item.account_id) not in books.locked
+    return unlocked and not set(lookup_keys(item.view())).isdisjoint(asked)
 
 
 def _alike(books: Books, view: PaymentView) -> Iterator[ReceiptView]:

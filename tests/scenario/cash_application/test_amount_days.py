@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from services.cash_application.store.load_sql import KEY_ROWS_MAX
+from shared.events.invoices import InvoiceIssued
 from tests.scenario.cash_application.desk import DAY, Desk, customer, invoice, payment
 
 NEXT = DAY + timedelta(1)
@@ -44,3 +46,22 @@ async def test_the_first_of_two_equal_payments_of_a_day_takes_the_item(desk: Des
     paid = await desk.rows("select open_minor from receipt order by 1")
     assert [row["open_minor"] for row in paid] == [0, 123_451]
     assert (await desk.item("INV-2026-00017"))["remaining_minor"] == 0
+
+
+async def test_an_item_whose_account_is_not_locked_is_never_posted_on_and_the_day_closes(desk: Desk):
+    """More items carry the number than a key may bring; the one that has the amount was loaded for its amount only."""
+    accounts = [f"C{n:03d}" for n in range(KEY_ROWS_MAX + 40)]
+    await desk.feed(*(customer(account, f"Kunde {account}", "") for account in accounts))
+    bills = [_numbered(account, 10_000 + 7 * n) for n, account in enumerate(accounts)]
+    await desk.feed(*bills)
+    paid = [payment(f"p{n}", 10_000 + 7 * n, "Rechnung 17", payer="", iban="") for n in range(len(accounts))]
+    await desk.feed(*paid)
+    await desk.close(DAY)
+    standing = await desk.row("select count(*) from candidate where open")
+    applied = await desk.row("select count(*) from application")
+    assert standing["count"] + applied["count"] >= len(accounts)
+
+
+def _numbered(account_id: str, minor: int) -> InvoiceIssued:
+    """Every account has an invoice number 17."""
+    return invoice(f"INV-{account_id}", minor, account_id).model_copy(update={"number": "17"})

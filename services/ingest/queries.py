@@ -11,6 +11,7 @@ from services.ingest import tables as t
 
 Row = sa.RowMapping
 PROBLEM_OUTCOMES = ("quarantined", "held")
+LEFT_OUT = ("statement_refused",)
 PROBLEMS_SHOWN = 20
 
 
@@ -46,7 +47,17 @@ async def outcomes(
 
 
 async def problems(engine: AsyncEngine, submission_id: UUID) -> Sequence[Row]:
-    return await outcomes(engine, submission_id, None, PROBLEMS_SHOWN, PROBLEM_OUTCOMES)
+    """What was not taken: records with a reason of their own first, then lines that share that of their statement."""
+    found = t.record_outcome.c
+    with_statement = sa.and_(found.kind == "bank_line", found.outcome != "quarantined")
+    query = (
+        sa.select(t.record_outcome)
+        .where(found.submission_id == submission_id)
+        .where(sa.or_(found.outcome.in_(PROBLEM_OUTCOMES), found.code.in_(LEFT_OUT)))
+        .order_by(with_statement, found.position)
+        .limit(PROBLEMS_SHOWN)
+    )
+    return await _all(engine, query)
 
 
 async def quarantined(engine: AsyncEngine, company: str, state: str, after: int | None, limit: int) -> Sequence[Row]:

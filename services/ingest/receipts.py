@@ -29,7 +29,9 @@ def receipt_of(row: Any, problems: Sequence[Any], *, known: bool = False) -> Rec
 def problem_of(row: Any) -> RecordProblem:
     record_id = show("record", row["record_id"]) if row["record_id"] else None
     names = ("position", "kind", "place", "outcome", "code", "field", "reason")
-    return RecordProblem(record_id=record_id, **{name: row[name] for name in names})
+    of_statement = row["kind"] in ("statement", "bank_line") and row["outcome"] in ("held", "ignored")
+    statement_id = row["subject"] or None if of_statement else None
+    return RecordProblem(record_id=record_id, statement_id=statement_id, **{name: row[name] for name in names})
 
 
 async def receipt(runtime: "Runtime", company: str, submission_id: UUID, *, known: bool = False) -> Receipt:

@@ -14,7 +14,7 @@ def example(value: dict[str, Any]) -> ConfigDict:
 
 
 class RecordProblem(BaseModel):
-    """Why one record was not taken."""
+    """Why one record was not taken. `statement_id`: of the statement that is held, for its release."""
 
     position: int
     kind: str
@@ -24,6 +24,7 @@ class RecordProblem(BaseModel):
     field: str
     reason: str
     record_id: str | None = None
+    statement_id: str | None = None
 
 
 class Receipt(BaseModel):
@@ -235,6 +236,7 @@ class StatementOut(BaseModel):
     currency: str
     lines: int
     state: str
+    code: str
     reason: str
     gap: bool
     chained: bool

@@ -150,6 +150,8 @@ bank_statement = sa.Table(
     sa.Column("gap", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("submission_id", sa.Uuid, nullable=False),
     sa.Column("head", JSONB, nullable=False),
+    _text("code", server_default=""),
+    sa.Column("times", sa.Integer, nullable=False, server_default="0"),
     _one_of("state", STATEMENT_STATES, "bank_statement_state"),
     sa.Index("bank_statement_days", "company", "bank_account", "to_on"),
     sa.Index("bank_statement_held", "company", postgresql_where=sa.text("state in ('held', 'unattributed')")),

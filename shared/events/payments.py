@@ -11,6 +11,7 @@ from pydantic import Field
 
 from shared.events.facts import Amount, Currency, Fact, Part, Personal, PersonalText, Signed, Source
 
+Times = Annotated[int, Field(ge=1)]
 Method = Literal["transfer", "direct_debit", "cheque", "card", "cash", "netting", "other"]
 
 
@@ -161,6 +162,7 @@ class StatementHeld(Fact):
     opening_minor: Signed
     closing_minor: Signed
     reason: str
+    times: Times = 1
     credits: Annotated[list[HeldCredit], Personal, Field(max_length=1000)] = []
     source: Source = Source()
 
@@ -171,6 +173,7 @@ class StatementReleased(Fact):
     statement_id: str
     bank_account: str
     outcome: Literal["booked", "refused"]
+    times: Times = 1
 
 
 class RemittanceReceived(Fact):
@@ -188,7 +191,10 @@ class RemittanceReceived(Fact):
 
 
 class QuarantineState(Fact):
-    """`account_id` and `amount_minor` as far as the refused record tells them; `topic` is where it would have gone."""
+    """`account_id` and `amount_minor` as far as the refused record tells them; `topic` is where it would have gone.
+
+    `times`: how often the record was held back so far; one that was released or discarded may be refused again.
+    """
 
     record_id: UUID
     kind: str
@@ -197,6 +203,7 @@ class QuarantineState(Fact):
     currency: str | None = None
     hints: Annotated[list[str], Personal, Field(max_length=20)] = []
     reason: str
+    times: Times = 1
 
 
 class RecordQuarantined(QuarantineState):

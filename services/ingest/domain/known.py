@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from services.ingest.domain.statements import Chain, Statement
@@ -15,6 +15,15 @@ from shared.events.facts import Fact
 from shared.events.payments import HeldCredit
 
 Outcome = Literal["written", "known", "quarantined", "held", "ignored"]
+
+
+class Decision(NamedTuple):
+    """What became of a record and what it is about; `code` and `reason` where it was not taken."""
+
+    outcome: Outcome
+    subject: str
+    code: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +84,16 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class KnownStatement:
+    """A statement as it stands. `code` and `reason` say why it was held, `times` how often."""
+
     statement: Statement
     state: str
     bank_account: str
     submission_id: UUID
     covers: tuple[str, ...] = ()
+    code: str = ""
+    reason: str = ""
+    times: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +170,6 @@ class StatementRow:
     known: KnownStatement
     printed_id: str
     currency: str
-    reason: str
     gap: bool
     head: dict[str, Any]
 
@@ -175,7 +188,7 @@ class Said:
 
 @dataclass(slots=True)
 class Written:
-    """The write set of a chunk."""
+    """The write set of a chunk. `anew`: statements whose lines of an earlier hold are replaced."""
 
     accounts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     parts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
@@ -185,6 +198,7 @@ class Written:
     retries: set[str] = field(default_factory=set)
     outcomes: list[OutcomeRow] = field(default_factory=list)
     statements: dict[str, StatementRow] = field(default_factory=dict)
+    anew: set[str] = field(default_factory=set)
     held_lines: list[tuple[str, StagedRecord]] = field(default_factory=list)
     lines: list[LineRow] = field(default_factory=list)
     chained: set[str] = field(default_factory=set)

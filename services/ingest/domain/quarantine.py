@@ -96,6 +96,7 @@ def _facts(company: str, entry: Quarantined) -> dict[str, Any]:
         "amount_minor": entry.amount_minor,
         "currency": entry.currency,
         "hints": list(entry.hints),
+        "times": entry.times,
     }
 
 

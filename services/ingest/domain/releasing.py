@@ -12,11 +12,16 @@ from services.ingest.domain import quarantine, statements
 from services.ingest.domain.commands import ReleaseStatement
 from services.ingest.domain.known import Context, Known, KnownStatement, Quarantined, Said, StatementRow, Written
 from services.ingest.domain.statements import Chain
-from services.ingest.domain.taking_bank import BankTaking, received_fact
+from services.ingest.domain.taking_bank import BankTaking, received_fact, restates_one
 from shared.errors import Rejected
+from shared.events.control import BankAccount
 from shared.events.facts import Source
-from shared.events.payments import RecordReleased, StatementReleased
+from shared.events.payments import RecordReleased, StatementGapNoticed, StatementReleased
 from shared.ids import derive, show
+
+TRIED_AGAIN = "tried_again"
+HELD_CODES = frozenset({"overlap", "unbalanced", "balances_missing", "amount_not_valid", "gap", "not_booking_source"})
+"""Codes of statements that were read and whose lines can be booked as they are."""
 
 
 def release_id(command: UUID) -> UUID:
@@ -47,10 +52,11 @@ def discarded_said(company: str, entry: Quarantined, actor: str, reason: str) ->
 
 @dataclass(frozen=True, slots=True)
 class HeldStatement:
-    """A statement that waits, with what is booked around it."""
+    """A statement that waits, with what is booked around it now. `equal_lines`: some of its lines may be booked."""
 
     row: StatementRow
     known: Known
+    equal_lines: bool = False
 
 
 @dataclass(slots=True)
@@ -80,16 +86,31 @@ def release(held: HeldStatement | None, body: ReleaseStatement, context: Context
     taking = BankTaking(context, held.known, made.written)
     if known.state == "booked" and held.row.gap and body.outcome == "booked":
         return _accept_gap(held, made, taking)
-    if known.state not in ("held", "unattributed"):
-        raise Rejected("statement_not_held", f"the statement is {known.state}; only a held one can be released")
+    if not _waits(known, body):
+        raise Rejected(
+            "statement_not_held",
+            f"the statement is {known.state}; a held one can be booked or refused, a refused one booked",
+        )
     if body.outcome == "refused":
         return _refuse(held, made, body)
-    if known.state == "unattributed":
+    if not _was_read(known):
         return _again(held, made)
     return _book(held, made, taking, body)
 
 
-def _account(context: Context, known: KnownStatement) -> Any:
+def _waits(known: KnownStatement, body: ReleaseStatement) -> bool:
+    """Whether the lines of the statement are kept, so that it can be released; refusing is not for ever."""
+    if known.state == "refused":
+        return body.outcome == "booked" and known.code != TRIED_AGAIN
+    return known.state in ("held", "unattributed")
+
+
+def _was_read(known: KnownStatement) -> bool:
+    """Whether its head could be read; one that was refused before codes were kept has none."""
+    return known.code in HELD_CODES or (not known.code and bool(known.bank_account))
+
+
+def _account(context: Context, known: KnownStatement) -> BankAccount:
     found = next((a for a in context.config.bank_accounts if a.id == known.bank_account), None)
     if found is None:
         raise Rejected("bank_account_unknown", f"bank account {known.bank_account!r} is no longer configured")
@@ -107,29 +128,22 @@ def _accept_gap(held: HeldStatement, made: StatementRelease, taking: BankTaking)
     taking.written.chained.add(identity)
     taking.extend(account, start)
     made.written.statements[identity] = replace(held.row, gap=False, known=held.known.statements[identity])
-    _say(
-        made,
-        StatementReleased(
-            company=made.context.company, statement_id=identity, bank_account=account.id, outcome="booked"
-        ),
-    )
+    _say_outcome(held, made, "booked")
     made.state = "booked"
     return made
 
 
 def _refuse(held: HeldStatement, made: StatementRelease, body: ReleaseStatement) -> StatementRelease:
-    known = replace(held.row.known, state="refused")
-    made.written.statements[body.statement_id] = replace(held.row, known=known, reason=body.reason)
+    known = replace(held.row.known, state="refused", reason=body.reason)
+    made.written.statements[body.statement_id] = replace(held.row, known=known)
     _say_outcome(held, made, "refused")
     return made
 
 
 def _again(held: HeldStatement, made: StatementRelease) -> StatementRelease:
     """Its bank account may be configured now: head and lines are decided as if they came today."""
-    known = replace(held.row.known, state="refused")
-    made.written.statements[held.row.known.statement.statement_id] = replace(
-        held.row, known=known, reason="tried again"
-    )
+    known = replace(held.row.known, state="refused", code=TRIED_AGAIN, reason="tried again")
+    made.written.statements[known.statement.statement_id] = replace(held.row, known=known)
     made.state, made.restaged, made.head_again = "retrying", True, True
     made.bank_from_on = made.context.business_date - timedelta(days=1)
     _say_outcome(held, made, "booked")
@@ -137,42 +151,90 @@ def _again(held: HeldStatement, made: StatementRelease) -> StatementRelease:
 
 
 def _book(held: HeldStatement, made: StatementRelease, taking: BankTaking, body: ReleaseStatement) -> StatementRelease:
-    known, account = held.row.known, _account(made.context, held.row.known)
-    if "overlap" in held.row.reason and body.overlap is None:
-        raise Rejected(
-            "overlap_needed", "say whether the lines add to those booked or repeat them: overlap add or maximum", 422
-        )
-    booked = [
-        k.statement for k in held.known.statements.values() if k.state == "booked" and k.bank_account == account.id
-    ]
-    covers: tuple[str, ...] = ()
-    if body.overlap == "maximum":
-        covers = tuple(sorted({other.segment for other in statements.overlapping(known.statement, booked)}))
-    head = replace(known.statement, mode="maximum" if covers else "add")
-    now = KnownStatement(head, "booked", account.id, made.context.submission_id, covers)
+    """Book a statement beside what is booked now: since it was held, other statements of its days may have come."""
+    before, account = held.row.known, _account(made.context, held.row.known)
+    relation = _relation(held, taking, account, body)
+    head = replace(before.statement, mode=relation.mode, segment=relation.segment)
+    found = taking.gap(account, head)
+    now = replace(
+        before,
+        statement=head,
+        state="booked",
+        submission_id=made.context.submission_id,
+        covers=relation.covers,
+        reason=f"released: {body.reason}",
+        times=_times(before),
+    )
     held.known.statements[head.statement_id] = now
-    made.written.statements[head.statement_id] = replace(held.row, known=now, reason=f"released: {body.reason}")
+    made.written.statements[head.statement_id] = replace(held.row, known=now, gap=found is not None)
     reach = taking.extend(account)
     _say_outcome(held, made, "booked")
-    _say(made, received_fact(made.context, account, head, reach, Source(statement_id=head.statement_id)))
+    if not restates_one(head):
+        _say(made, received_fact(made.context, account, head, reach, Source(statement_id=head.statement_id)))
+    if found:
+        _say_gap(made, account, found)
     made.state, made.restaged = "booked", True
     return made
 
 
+def _relation(
+    held: HeldStatement, taking: BankTaking, account: BankAccount, body: ReleaseStatement
+) -> statements.Relation:
+    """How its lines count: as number or balances prove, else as the person says. Raises Rejected for an open choice."""
+    identity = held.row.known.statement.statement_id
+    head = replace(held.row.known.statement, segment=identity, mode="add")
+    proven = taking.relation(account, head, equal_lines=held.equal_lines)
+    if proven.mode == "maximum" and body.overlap == "add":
+        reason = "its number or balances prove that it states booked lines again; say maximum, or refuse it"
+        raise Rejected("overlap_contradicted", reason, 422)
+    if body.overlap is None or proven.mode == "maximum":
+        if proven.mode == "held":
+            what = "say whether the lines add to those booked or repeat them: overlap add or maximum"
+            raise Rejected("overlap_needed", what, 422)
+        return proven
+    others = [
+        other.statement
+        for other in held.known.statements.values()
+        if other.state == "booked" and other.bank_account == account.id
+    ]
+    covers = tuple(sorted({other.segment for other in statements.overlapping(head, others)}))
+    if body.overlap == "maximum" and covers:
+        return statements.Relation("maximum", identity, covers)
+    return statements.Relation("add", identity)
+
+
+def _times(known: KnownStatement) -> int:
+    """How often it was held, a refusal that is taken back counted as one more."""
+    return max(known.times, 1) + (known.state == "refused")
+
+
+def _say_gap(made: StatementRelease, account: BankAccount, found: tuple[str, str]) -> None:
+    expected, seen = found
+    fact = StatementGapNoticed(
+        company=made.context.company,
+        statement_id=made.statement_id,
+        bank_account=account.id,
+        expected=expected,
+        found=seen,
+    )
+    _say(made, fact)
+
+
 def _say_outcome(held: HeldStatement, made: StatementRelease, outcome: str) -> None:
     known, company = held.row.known, made.context.company
-    identity = known.statement.statement_id
-    if known.state == "unattributed":
-        fact: Any = RecordReleased(company=company, record_id=UUID(identity), kind="statement", reason=outcome)
-    else:
-        fact = StatementReleased(
-            company=company, statement_id=identity, bank_account=known.bank_account, outcome=outcome
+    identity, times = known.statement.statement_id, _times(known)
+    if known.state == "booked" or _was_read(known):
+        fact: Any = StatementReleased(
+            company=company, statement_id=identity, bank_account=known.bank_account, outcome=outcome, times=times
         )
+    else:
+        fact = RecordReleased(company=company, record_id=UUID(identity), kind="statement", reason=outcome, times=times)
     _say(made, fact)
 
 
 def _say(made: StatementRelease, fact: Any) -> None:
-    identity = derive("event", fact.TYPE, made.statement_id)
+    """Each command says its own facts: a statement may be refused and booked later, or booked and its gap accepted."""
+    identity = derive("event", fact.TYPE, made.statement_id, made.context.submission_id)
     own_key = made.statement_id if fact.TYPE.startswith("record.") else ""
     made.written.said.append(Said(fact, made.statement_id, identity, own_key=own_key))
 

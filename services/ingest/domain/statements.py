@@ -55,6 +55,7 @@ class Relation:
     mode: Mode
     segment: str
     covers: tuple[str, ...] = ()
+    code: str = ""
     reason: str = ""
 
 
@@ -131,13 +132,15 @@ def relate(new: Statement, booked: Sequence[Statement], *, equal_lines: bool) ->
     """How `new` counts beside the booked statements that share a day with it.
 
     `equal_lines` says whether any line of `new` is already booked: without one both readings give the same.
+    Where `new` does not balance, its balances prove no continuation: one of them is wrong.
     """
     same_days = overlapping(new, booked)
     if not same_days:
         return Relation("add", new.segment)
     twin, joins = _twin(new, same_days), _joins(new, same_days)
     anchored = _anchored(new, same_days)
-    if joins and (_numbered_next(new, same_days) or not (twin or anchored)):
+    continues = joins and (new.balanced or not equal_lines)
+    if continues and (_numbered_next(new, same_days) or not (twin or anchored)):
         return Relation("add", new.segment)
     if twin is not None and not joins:
         apart = _linked(twin, [other for other in same_days if other is not twin])
@@ -148,7 +151,7 @@ def relate(new: Statement, booked: Sequence[Statement], *, equal_lines: bool) ->
     if not equal_lines:
         return Relation("add", new.segment)
     reason = "overlaps booked statements and neither number nor balances prove whether it repeats or continues them"
-    return Relation("held", new.segment, reason=reason)
+    return Relation("held", new.segment, code="overlap", reason=reason)
 
 
 def _twin(new: Statement, others: Sequence[Statement]) -> Statement | None:

@@ -11,9 +11,9 @@ from services.ingest.domain import accounts, documents, quarantine
 from services.ingest.domain.fields import Refused, text
 from services.ingest.domain.known import (
     Context,
+    Decision,
     Known,
     KnownDocument,
-    Outcome,
     OutcomeRow,
     Quarantined,
     QuarantineRow,
@@ -30,6 +30,7 @@ CONFLICT = "conflict"
 RECORD_BYTES_MAX = 700_000
 UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, ArithmeticError)
 """What a record of a wrong shape makes of the code that reads it; it is held back alone."""
+OPEN_STATES = ("open", "retrying")
 MASTER_DATA = ("customer", "contact", "link")
 
 
@@ -83,20 +84,20 @@ class Taking:
     def take_all(self, records: Sequence[StagedRecord]) -> Written:
         for record in records:
             try:
-                outcome, subject = self._take(record)
+                decision = self._take(record)
             except Refused as refused:
                 self._hold_back(record, refused)
             except UNREADABLE as problem:
                 reason = f"the record is not of the shape that its type has ({type(problem).__name__}: {problem})"
                 self._hold_back(record, Refused("not_digestible", "record", reason[:500]))
             else:
-                self._note(record, outcome, subject)
+                self._note(record, decision)
         return self.written
 
     def say(self, fact: Fact, subject: object, *identity: object) -> None:
         self.written.said.append(Said(fact, str(subject), derive("event", fact.TYPE, *identity)))
 
-    def _take(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def _take(self, record: StagedRecord) -> Decision:
         if record.size > RECORD_BYTES_MAX:
             raise Refused("too_large", "record", f"the record has {record.size} bytes, the bound is {RECORD_BYTES_MAX}")
         company = text(record.body, "company")
@@ -121,20 +122,20 @@ class Taking:
                 return self.bank.line(record)
         raise Refused("record_type_unknown", "record_type", "the record has no type that is known here")
 
-    def _customer(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def _customer(self, record: StagedRecord) -> Decision:
         company, account_id = self.context.company, accounts.account_key(record.body, "account_id")
         version, before = self.known.accounts.get(account_id, (0, None))
         event = accounts.account_event(company, record.body, before)
         if event is None:
-            return "known", account_id
+            return Decision("known", account_id)
         self.known.accounts[account_id] = (version + 1, accounts.state_of(event))
         self.written.accounts[account_id] = self.known.accounts[account_id]
         self.say(event, account_id, company, account_id, version + 1)
         if before is None:
             self._arrived(f"account/{account_id}")
-        return "written", account_id
+        return Decision("written", account_id)
 
-    def _part(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def _part(self, record: StagedRecord) -> Decision:
         company = self.context.company
         names = ("account_id",) if record.kind == "contact" else ("from_account_id", "to_account_id")
         for name in names:
@@ -144,19 +145,19 @@ class Taking:
         make = accounts.contact_event if record.kind == "contact" else accounts.link_event
         event = make(company, record.body, before)
         if event is None:
-            return "known", subject
+            return Decision("known", subject)
         self.known.parts[subject] = self.written.parts[subject] = (version + 1, event.model_dump(mode="json"))
         self.say(event, event.account_id, company, subject, version + 1)
-        return "written", subject
+        return Decision("written", subject)
 
-    def _document(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def _document(self, record: StagedRecord) -> Decision:
         company = self.context.company
         fact = documents.issued(company, record.kind, record.body, self._source(record))
         self._need_account(fact.account_id, "account_id")
         material = documents.material_hash(fact)
         before = self.known.documents.get(fact.document_id)
         if before is not None and before.material == material:
-            return "known", str(fact.document_id)
+            return Decision("known", str(fact.document_id))
         if before is not None:
             raise Refused(CONFLICT, "total", "the document was taken before with another amount, date or reference")
         rebilled = documents.rebilled(fact, record.body) if record.kind == "rebill" else None
@@ -167,9 +168,9 @@ class Taking:
         if rebilled is not None:
             self.say(rebilled, fact.document_id, fact.document_id)
         self._arrived(f"document/{fact.document_id}")
-        return "written", str(fact.document_id)
+        return Decision("written", str(fact.document_id))
 
-    def _cancellation(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def _cancellation(self, record: StagedRecord) -> Decision:
         company = self.context.company
         identity = documents.identity(company, record.kind, record.body)
         document = self._need_document(identity, "source_document_id")
@@ -177,12 +178,12 @@ class Taking:
         if named and named != document.account_id:
             raise Refused("account_differs", "account_id", f"the document is of account {document.account_id}")
         if document.cancelled:
-            return "known", str(identity)
+            return Decision("known", str(identity))
         fact = documents.cancelled(company, identity, document.account_id, record.body, self.context.business_date)
         gone = KnownDocument(document.account_id, document.family, document.material, cancelled=True)
         self._remember(identity, gone, fact.number)
         self.say(fact, identity, identity)
-        return "written", str(identity)
+        return Decision("written", str(identity))
 
     def _remember(self, identity: UUID, document: KnownDocument, number: str) -> None:
         self.known.documents[identity] = document
@@ -214,8 +215,11 @@ class Taking:
             line=int(line) if line.isdecimal() else record.position,
         )
 
-    def _note(self, record: StagedRecord, outcome: Outcome, subject: str) -> None:
-        self.written.outcomes.append(OutcomeRow(record.position, record.kind, record.place, outcome, subject))
+    def _note(self, record: StagedRecord, decision: Decision) -> None:
+        outcome, subject, code, reason = decision
+        self.written.outcomes.append(
+            OutcomeRow(record.position, record.kind, record.place, outcome, subject, code, reason=reason[:1_000])
+        )
         about = subject_of(self.context.company, record) if outcome in ("written", "known") else ""
         for entry in self._needless(record, about):
             self._close(entry, "released" if entry.record_id == record.record_id else "superseded")
@@ -224,10 +228,11 @@ class Taking:
         """Held-back entries that this good record ends: itself, and earlier refused ones about the same thing."""
         own = self.known.quarantined.get(record.record_id) if record.record_id else None
         same = [e for e in self.known.waiting_for(about) if e.code != CONFLICT] if about else []
-        return list({e.record_id: e for e in [*same, *([own] if own else [])]}.values())
+        held = [entry for entry in [*same, own] if entry is not None and entry.state in OPEN_STATES]
+        return list({entry.record_id: entry for entry in held}.values())
 
     def _close(self, entry: Quarantined, state: str) -> None:
-        self.known.quarantined.pop(entry.record_id)
+        self.known.quarantined[entry.record_id] = replace(entry, state=state)
         self.written.quarantined.pop(entry.record_id, None)
         self.written.closed[entry.record_id] = state
         self.written.said.append(quarantine.released_said(self.context.company, entry, state))
@@ -236,7 +241,7 @@ class Taking:
         company, subject = self.context.company, subject_of(self.context.company, record)
         before = self.known.quarantined.get(quarantine.record_id_of(company, record))
         entry = quarantine.held_back(company, record, refused, subject, before)
-        still = before is not None and before.state in ("open", "retrying")
+        still = before is not None and before.state in OPEN_STATES
         if still:
             entry = replace(entry, times=before.times)
         self.known.quarantined[entry.record_id] = entry

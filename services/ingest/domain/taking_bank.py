@@ -5,17 +5,18 @@ Invariant: a line is published once, in whatever files it comes; the lines of a 
 
 from dataclasses import replace
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from services.ingest.domain import bank_lines, statements
 from services.ingest.domain.fields import Body, Refused, text
 from services.ingest.domain.known import (
     Context,
+    Decision,
     Known,
     KnownLine,
     KnownStatement,
     LineRow,
-    Outcome,
     Said,
     StagedRecord,
     StatementRow,
@@ -31,6 +32,18 @@ from shared.ids import derive
 STATEMENT_FORMAT = "camt.053"
 HELD_CREDITS_MAX = 1_000
 HELD_CREDITS_BYTES_MAX = 600_000
+HELD, REFUSED = "statement_held", "statement_refused"
+"""Codes of a line that is not booked because of its statement."""
+
+
+class Hold(NamedTuple):
+    """Why a statement is held: a stable code and a sentence."""
+
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
 
 
 def account_of(context: Context, body: Body) -> BankAccount | None:
@@ -64,30 +77,34 @@ class BankTaking:
     def __init__(self, context: Context, known: Known, written: Written) -> None:
         self.context, self.known, self.written = context, known, written
 
-    def statement(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def statement(self, record: StagedRecord) -> Decision:
         """Decide a head. Its lines follow behind it, in this chunk or later ones."""
         account = account_of(self.context, record.body)
         if account is None:
-            return self._unattributed(record, f"bank_account_unknown: {_masked(record.body)} is not configured")
+            return self._unattributed(record, Hold("bank_account_unknown", f"{_masked(record.body)} is not configured"))
         try:
             head = statements.read(self.context.company, account.id, account.currency, record.body)
         except Refused as refused:
-            return self._unattributed(record, f"{refused.code}: {refused}")
+            return self._unattributed(record, Hold(refused.code, str(refused)))
         self.known.groups[record.group] = head.statement_id
-        if head.statement_id in self.known.statements:
-            return "known", head.statement_id
+        before = self.known.statements.get(head.statement_id)
+        if before is not None:
+            if before.state != "refused" or before.submission_id == self.context.submission_id:
+                return _came_before(before)
+            self.written.anew.add(head.statement_id)
         if account.booking_source != STATEMENT_FORMAT:
-            return self._keep(record, account, head, "not_booking_source: another source books this account")
-        relation = self._relation(account, head, record.group)
+            return self._keep(record, account, head, Hold("not_booking_source", "another source books this account"))
+        relation = self.relation(account, head, equal_lines=record.group in self.known.equal_lines)
         head = replace(head, mode=relation.mode, segment=relation.segment)
-        reason = relation.reason or self._unbookable(account, head)
-        if reason:
-            return self._keep(record, account, head, reason)
+        hold = Hold(relation.code, relation.reason) if relation.mode == "held" else self._unbookable(account, head)
+        if hold is not None:
+            return self._keep(record, account, head, hold)
         return self._book(record, account, head, relation.covers)
 
-    def _relation(self, account: BankAccount, head: Statement, group: int) -> statements.Relation:
+    def relation(self, account: BankAccount, head: Statement, *, equal_lines: bool) -> statements.Relation:
+        """How the statement counts beside what is booked now; where lines have their own reference, nothing is open."""
         booked = [known.statement for known in self._booked(account)]
-        relation = statements.relate(head, booked, equal_lines=group in self.known.equal_lines)
+        relation = statements.relate(head, booked, equal_lines=equal_lines)
         if relation.mode == "held" and account.identity_rule == "entry_reference":
             return statements.Relation("add", head.segment)
         return relation
@@ -96,28 +113,29 @@ class BankTaking:
         found = self.known.statements.values()
         return [known for known in found if known.state == "booked" and known.bank_account == account.id]
 
-    def _unbookable(self, account: BankAccount, head: Statement) -> str:
+    def _unbookable(self, account: BankAccount, head: Statement) -> Hold | None:
         if not head.balanced and account.unbalanced == "hold":
             if head.opening_minor is None or head.closing_minor is None:
-                return "balances_missing: opening or closing balance is missing or in another currency"
+                return Hold("balances_missing", "opening or closing balance is missing or in another currency")
             difference = head.opening_minor + head.credits_minor - head.debits_minor - head.closing_minor
-            return f"unbalanced: opening and entries differ from the closing balance by {difference} minor units"
-        if account.gaps == "hold" and head.mode == "add":
-            found = statements.gap(self._chain(account), head, account.currency)
-            return f"gap: expected {found[0]}, found {found[1]}" if found else ""
-        return ""
+            reason = f"opening and entries differ from the closing balance by {difference} minor units"
+            return Hold("unbalanced", reason)
+        if account.gaps == "hold" and (found := self.gap(account, head)):
+            return Hold("gap", f"expected {found[0]}, found {found[1]}")
+        return None
+
+    def gap(self, account: BankAccount, head: Statement) -> tuple[str, str] | None:
+        """What was expected and found, where the statement leaves a gap behind the chain of its account."""
+        return statements.gap(self._chain(account), head, account.currency) if head.mode == "add" else None
 
     def _chain(self, account: BankAccount) -> Chain:
         return self.known.chains.get(account.id, Chain())
 
-    def _book(
-        self, record: StagedRecord, account: BankAccount, head: Statement, covers: tuple[str, ...]
-    ) -> tuple[Outcome, str]:
-        found = statements.gap(self._chain(account), head, account.currency) if head.mode == "add" else None
-        self._write(record.body, account, head, "booked", "", covers, gap=found is not None)
+    def _book(self, record: StagedRecord, account: BankAccount, head: Statement, covers: tuple[str, ...]) -> Decision:
+        found = self.gap(account, head)
+        self._write(record.body, account, head, "booked", covers=covers, gap=found is not None)
         through_on = self.extend(account)
-        restates_one = head.mode == "maximum" and head.segment != head.statement_id
-        if not restates_one:
+        if not restates_one(head):
             self._say(head.statement_id, self._received(account, head, through_on))
         if found:
             self._say(
@@ -130,7 +148,7 @@ class BankTaking:
                     found=found[1],
                 ),
             )
-        return "written", head.statement_id
+        return Decision("written", head.statement_id)
 
     def extend(self, account: BankAccount, chain: Chain | None = None) -> date | None:
         """Take booked statements onto the chain; returns how far bank data now reach."""
@@ -145,30 +163,31 @@ class BankTaking:
         self.written.reaches[account.id] = reach
         return reach
 
-    def _unattributed(self, record: StagedRecord, reason: str) -> tuple[Outcome, str]:
+    def _unattributed(self, record: StagedRecord, hold: Hold) -> Decision:
         """A statement of no configured account or without a date: its lines are kept until it is tried again."""
         company, on = self.context.company, self.context.business_date
         identity = derive("unattributed", company, self.context.submission_id, record.group)
         self.known.groups[record.group] = str(identity)
         if str(identity) not in self.known.statements:
             head = Statement(str(identity), "", on, on, None, None, segment=str(identity), mode="held")
-            known = KnownStatement(head, "unattributed", "", self.context.submission_id)
+            known = KnownStatement(head, "unattributed", "", self.context.submission_id, (), *hold, 1)
             self.known.statements[head.statement_id] = known
             self.written.statements[head.statement_id] = StatementRow(
-                known, text(record.body, "id"), text(record.body, "currency"), reason, False, dict(record.body)
+                known, text(record.body, "id"), text(record.body, "currency"), False, dict(record.body)
             )
             self._say(
                 head.statement_id,
-                RecordQuarantined(company=company, record_id=identity, kind="statement", reason=reason),
+                RecordQuarantined(company=company, record_id=identity, kind="statement", reason=str(hold)),
             )
-        return "held", str(identity)
+        return Decision("held", str(identity), *hold)
 
-    def _keep(self, record: StagedRecord, account: BankAccount, head: Statement, reason: str) -> tuple[Outcome, str]:
-        self._write(record.body, account, replace(head, mode="held"), "held", reason, (), gap=False)
-        self._say(head.statement_id, self._held(account, head, reason))
-        return "held", head.statement_id
+    def _keep(self, record: StagedRecord, account: BankAccount, head: Statement, hold: Hold) -> Decision:
+        known = self._write(record.body, account, replace(head, mode="held"), "held", hold)
+        self._say(head.statement_id, self._held(account, known, hold), known.times)
+        return Decision("held", head.statement_id, *hold)
 
-    def _held(self, account: BankAccount, head: Statement, reason: str) -> StatementHeld:
+    def _held(self, account: BankAccount, known: KnownStatement, hold: Hold) -> StatementHeld:
+        head = known.statement
         return StatementHeld(
             company=self.context.company,
             statement_id=head.statement_id,
@@ -178,7 +197,8 @@ class BankTaking:
             to_on=head.to_on,
             opening_minor=head.opening_minor or 0,
             closing_minor=head.closing_minor or 0,
-            reason=reason,
+            reason=str(hold),
+            times=known.times,
             credits=_bounded(self.known.held_credits.get(head.statement_id, [])),
             source=self._source(head.statement_id, 0),
         )
@@ -192,33 +212,35 @@ class BankTaking:
         account: BankAccount,
         head: Statement,
         state: str,
-        reason: str,
-        covers: tuple[str, ...],
+        hold: Hold | None = None,
+        covers: tuple[str, ...] = (),
         *,
-        gap: bool,
-    ) -> None:
-        known = KnownStatement(head, state, account.id, self.context.submission_id, covers)
+        gap: bool = False,
+    ) -> KnownStatement:
+        before = self.known.statements.get(head.statement_id)
+        times = (before.times if before else 0) + (hold is not None)
+        why = hold or ("", "")
+        known = KnownStatement(head, state, account.id, self.context.submission_id, covers, *why, times)
         self.known.statements[head.statement_id] = known
         self.written.statements[head.statement_id] = StatementRow(
-            known, text(body, "id"), account.currency, reason, gap, dict(body)
+            known, text(body, "id"), account.currency, gap, dict(body)
         )
+        return known
 
-    def line(self, record: StagedRecord) -> tuple[Outcome, str]:
+    def line(self, record: StagedRecord) -> Decision:
         """Decide a line by the state of its statement."""
         identity = record.statement_id or self.known.groups.get(record.group, "")
         statement = self.known.statements.get(identity)
         if statement is None:
             raise Refused("statement_missing", "statement", "the line belongs to no statement that is known")
-        if statement.state == "refused":
-            return "ignored", identity
         if statement.state != "booked":
             if statement.submission_id == self.context.submission_id:
                 self.written.held_lines.append((identity, record))
-            return "held", identity
+            return _kept(statement)
         account = next(a for a in self.context.config.bank_accounts if a.id == statement.bank_account)
         return self._booked_line(record, statement, account)
 
-    def _booked_line(self, record: StagedRecord, known: KnownStatement, account: BankAccount) -> tuple[Outcome, str]:
+    def _booked_line(self, record: StagedRecord, known: KnownStatement, account: BankAccount) -> Decision:
         key = key_of(account, record)
         trusted = key != record.line_key
         there = self.known.lines.setdefault((account.id, key), [])
@@ -232,29 +254,29 @@ class BankTaking:
         day_of = known.statement.to_on
         fact = bank_lines.fact_of(self.context.company, account, identity, record.body, source, day_of)
         if fact is None:
-            return "ignored", ""
+            return Decision("ignored", "", "nothing_to_book", "the line is for information only, or of zero")
         if pending:
             return self._announce(record, account, key, fact, identity)
         signed = bank_lines.signed_minor(fact)
         if occurrence:
             if trusted and there[0].signed_minor != signed:
                 raise Refused("conflict", "entry_reference", "the reference was taken before with another amount")
-            return "known", str(identity)
+            return Decision("known", str(identity))
         row = LineRow(
             identity, True, account.id, key, _next(there), known.statement.segment, fact.document_on, signed, fact.TYPE
         )
         there.append(KnownLine(row.segment, row.occurrence, signed))
         self.written.lines.append(row)
         self._say(str(identity), fact)
-        return "written", str(identity)
+        return Decision("written", str(identity))
 
     def _announce(
         self, record: StagedRecord, account: BankAccount, key: str, fact: bank_lines.LineFact, identity: UUID
-    ) -> tuple[Outcome, str]:
+    ) -> Decision:
         """A pending credit: candidate cash, once per identity."""
         identity = bank_lines.line_id(self.context.company, account.id, key, max(record.nth, 1))
         if identity in self.known.announced:
-            return "known", str(identity)
+            return Decision("known", str(identity))
         fact = fact.model_copy(update={"payment_id": identity})
         self.known.announced.add(identity)
         self.written.lines.append(
@@ -263,15 +285,37 @@ class BankTaking:
             )
         )
         self._say(str(identity), fact)
-        return "written", str(identity)
+        return Decision("written", str(identity))
 
     def _source(self, statement_id: str, line: int) -> Source:
         return Source(
             file=self.context.file_name, submission_id=self.context.submission_id, statement_id=statement_id, line=line
         )
 
-    def _say(self, subject: str, fact: object) -> None:
-        self.written.said.append(Said(fact, subject, derive("event", fact.TYPE, subject)))
+    def _say(self, subject: str, fact: object, *more: object) -> None:
+        self.written.said.append(Said(fact, subject, derive("event", fact.TYPE, subject, *more)))
+
+
+def restates_one(head: Statement) -> bool:
+    """Whether the statement is another issue of a booked one, whose head was published."""
+    return head.mode == "maximum" and head.segment != head.statement_id
+
+
+def _came_before(known: KnownStatement) -> Decision:
+    """A head that is known: booked, or still where it was, with the reason for it."""
+    identity = known.statement.statement_id
+    if known.state == "booked":
+        return Decision("known", identity)
+    outcome = "ignored" if known.state == "refused" else "held"
+    return Decision(outcome, identity, known.code, f"it came before and is {known.state}: {known.reason}")
+
+
+def _kept(known: KnownStatement) -> Decision:
+    """A line of a statement that is not booked."""
+    identity = known.statement.statement_id
+    if known.state == "refused":
+        return Decision("ignored", identity, REFUSED, "left out, because its statement was refused")
+    return Decision("held", identity, HELD, "held with its statement")
 
 
 def _covered(there: list[KnownLine], known: KnownStatement) -> list[KnownLine]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.ingest.domain.bank_lines import REFERENCES, remittance_line, signed_minor
 from services.ingest.domain.fields import Body, Refused, amount, build, currency, day, required, required_day, text
-from services.ingest.domain.known import KnownLine, LineRow, Outcome, StagedRecord
+from services.ingest.domain.known import Decision, KnownLine, LineRow, StagedRecord
 from shared.events.control import BankAccount
 from shared.events.facts import Source
 from shared.events.payments import PaymentAnnounced, PaymentReceived
@@ -66,7 +66,7 @@ def _positive(amount_minor: int) -> int:
     return amount_minor
 
 
-def take_payment(taking: "Taking", record: StagedRecord) -> tuple[Outcome, str]:
+def take_payment(taking: "Taking", record: StagedRecord) -> Decision:
     """Announce or book a payment; the same id with another amount is a conflict.
 
     What was only announced is booked once when the feed has become the booking source.
@@ -81,12 +81,12 @@ def take_payment(taking: "Taking", record: StagedRecord) -> tuple[Outcome, str]:
     if before:
         if before[0].signed_minor != fact.amount_minor:
             raise Refused("conflict", "amount", "the same payment was taken before with another amount")
-        return "known", key
+        return Decision("known", key)
     row = LineRow(fact.payment_id, booked, account.id, key, 1, "", fact.document_on, signed_minor(fact), fact.TYPE)
     there.append(KnownLine("", 1, row.signed_minor, booked))
     taking.written.lines.append(row)
     taking.say(fact, fact.payment_id, fact.payment_id)
-    return "written", key
+    return Decision("written", key)
 
 
 def payment_key(company: str, body: Body) -> str:
@@ -98,7 +98,7 @@ def payment_key(company: str, body: Body) -> str:
     return str(derive("payment", company, *named))
 
 
-def take_reach(taking: "Taking", record: StagedRecord) -> tuple[Outcome, str]:
+def take_reach(taking: "Taking", record: StagedRecord) -> Decision:
     """A source without statements states itself how far its data reach; the date never goes back."""
     account = bank_account(taking, record.body)
     if account.booking_source != JSON_SOURCE:
@@ -109,6 +109,6 @@ def take_reach(taking: "Taking", record: StagedRecord) -> tuple[Outcome, str]:
         raise Refused("in_the_future", "complete_through_on", "data cannot be complete for a day that has not come")
     before = taking.written.reaches.get(account.id) or taking.known.reaches.get(account.id)
     if before is not None and before >= through_on:
-        return "known", account.id
+        return Decision("known", account.id)
     taking.written.reaches[account.id] = through_on
-    return "written", account.id
+    return Decision("written", account.id)

@@ -12,7 +12,8 @@ from services.ingest.domain.statements import Chain, Statement
 from shared.events.control import BankAccount
 
 _COLUMNS = """statement_id, bank_account, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
-    debits_minor, lines, state, mode, segment, covers, chained, submission_id, currency, head -> 'days' as days"""
+    debits_minor, lines, state, mode, segment, covers, chained, submission_id, currency, code, reason, times,
+    head -> 'days' as days"""
 
 MAKE_REACHES = """
 insert into bank_reach (company, bank_account) select $1, a from unnest($2::text[]) as a order by a
@@ -50,7 +51,8 @@ def statement_of(row: asyncpg.Record) -> KnownStatement:
         chained=row["chained"],
     )
     head = statements.with_days(head, row["currency"], row["days"] or {})
-    return KnownStatement(head, row["state"], row["bank_account"], row["submission_id"], tuple(row["covers"]))
+    why = (row["code"], row["reason"], row["times"])
+    return KnownStatement(head, row["state"], row["bank_account"], row["submission_id"], tuple(row["covers"]), *why)
 
 
 async def load_chains(db: asyncpg.Connection, company: str, known: Known, accounts: Sequence[str]) -> None:

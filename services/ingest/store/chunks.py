@@ -72,7 +72,9 @@ where s.submission_id = $1 and s.rank = 1 and s.line_key <> '' and (
     exists (select from bank_line b
             where b.company = $2 and b.bank_account = g.bank_account and b.line_key = s.line_key and b.booked)
     or exists (select from staged_record o where o.submission_id = $1 and o.rank = 1 and o.line_key = s.line_key
-               and o.group_no <> s.group_no))
+               and o.group_no <> s.group_no)
+    or exists (select from submission w join staged_record r using (submission_id)
+               where w.company = $2 and w.state = 'accepted' and w.format = 'release' and r.line_key = s.line_key))
 """
 CREDITS = """
 select group_no, body from (

@@ -46,9 +46,20 @@ from quarantined_record where company = $1 and record_id = $2 for update
 """
 HELD = """
 select statement_id, bank_account, number, from_on, to_on, opening_minor, closing_minor, credits_minor, debits_minor,
-    lines, state, mode, segment, covers, chained, submission_id, printed_id, currency, reason, gap, head,
+    lines, state, mode, segment, covers, chained, submission_id, printed_id, currency, code, reason, times, gap, head,
     head -> 'days' as days
 from bank_statement where company = $1 and statement_id = $2 for update
+"""
+BANK_ACCOUNT = "select bank_account from bank_statement where company = $1 and statement_id = $2"
+# Lines of another released statement may wait to be written, and its own may wait to be kept.
+EQUAL_HELD_LINES = """
+select exists (select from submission where submission_id = $4 and state = 'accepted')
+    or exists (select from held_line h where h.statement_id = $2 and h.line_key <> '' and (
+        exists (select from bank_line b where b.company = $1 and b.bank_account = $3 and b.line_key = h.line_key
+                and b.booked)
+        or exists (select from submission w join staged_record r using (submission_id)
+                   where w.company = $1 and w.state = 'accepted' and w.format = 'release'
+                   and r.line_key = h.line_key)))
 """
 ADD_SUBMISSION = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, bytes, format, state, records, staged,
@@ -132,20 +143,23 @@ async def load_quarantined(db: asyncpg.Connection, company: str, record_id: UUID
 
 
 async def load_statement(db: asyncpg.Connection, company: str, statement_id: str) -> HeldStatement | None:
-    """A statement with its account's chain and what is booked around it."""
+    """A statement with its account's chain and what is booked around it. The chain is locked first, as by chunks."""
+    bank_account = await db.fetchval(BANK_ACCOUNT, company, statement_id)
+    known = Known()
+    if bank_account:
+        await bank.load_chains(db, company, known, [bank_account])
     row = await db.fetchrow(HELD, company, statement_id)
     if row is None:
         return None
     found = bank.statement_of(row)
-    known = Known()
-    if found.bank_account:
-        await bank.load_chains(db, company, known, [found.bank_account])
-        span = (found.bank_account, found.statement.from_on, found.statement.to_on)
+    equal_lines = False
+    if bank_account:
+        span = (bank_account, found.statement.from_on, found.statement.to_on)
         await bank.load_around(db, company, known, [span])
+        equal_lines = await db.fetchval(EQUAL_HELD_LINES, company, statement_id, bank_account, found.submission_id)
     known.statements[statement_id] = found
-    return HeldStatement(
-        StatementRow(found, row["printed_id"], row["currency"], row["reason"], row["gap"], row["head"]), known
-    )
+    kept = StatementRow(found, row["printed_id"], row["currency"], row["gap"], row["head"])
+    return HeldStatement(kept, known, equal_lines)
 
 
 async def restage_records(

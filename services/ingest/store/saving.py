@@ -58,16 +58,18 @@ select $1, * from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text
 SAVE_STATEMENTS = """
 insert into bank_statement (company, statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor,
     closing_minor, credits_minor, debits_minor, lines, currency, state, reason, mode, segment, covers, gap,
-    submission_id, head)
+    submission_id, head, code, times)
 select $1, statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
-    debits_minor, lines, currency, state, reason, mode, segment, covers::jsonb, gap, submission_id, head
+    debits_minor, lines, currency, state, reason, mode, segment, covers::jsonb, gap, submission_id, head,
+    code, times
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[], $8::bigint[], $9::bigint[],
     $10::bigint[], $11::bigint[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-    $18::text[], $19::boolean[], $20::uuid[], $21::jsonb[])
+    $18::text[], $19::boolean[], $20::uuid[], $21::jsonb[], $22::text[], $23::int[])
     as s(statement_id, bank_account, printed_id, number, from_on, to_on, opening_minor, closing_minor, credits_minor,
-         debits_minor, lines, currency, state, reason, mode, segment, covers, gap, submission_id, head)
+         debits_minor, lines, currency, state, reason, mode, segment, covers, gap, submission_id, head, code, times)
 on conflict (statement_id) do update set state = excluded.state, reason = excluded.reason, mode = excluded.mode,
-    covers = excluded.covers, gap = excluded.gap, submission_id = excluded.submission_id
+    segment = excluded.segment, covers = excluded.covers, gap = excluded.gap, submission_id = excluded.submission_id,
+    head = excluded.head, code = excluded.code, times = excluded.times
 """
 CHAIN_STATEMENTS = "update bank_statement set chained = true where statement_id = any($1::text[])"
 SAVE_CHAINS = """
@@ -88,6 +90,7 @@ select l.line_id, l.booked, $1, l.bank_account, l.line_key, l.occurrence, l.segm
 from unnest($2::uuid[], $3::boolean[], $4::text[], $5::text[], $6::int[], $7::text[], $8::date[], $9::bigint[],
     $10::text[]) as l(line_id, booked, bank_account, line_key, occurrence, segment, document_on, signed_minor, kind)
 """
+DROP_HELD = "delete from held_line where statement_id = any($1::text[])"
 HOLD_LINES = """
 insert into held_line (statement_id, position, place, body, line_key, nth)
 select * from unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[])
@@ -183,6 +186,8 @@ async def _save_bank(db: asyncpg.Connection, company: str, written: Written) -> 
     if written.lines:
         lines = sorted(written.lines, key=lambda line: line.line_id)
         await db.execute(SAVE_LINES, company, *_columns(lines, _LINE_FIELDS))
+    if written.anew:
+        await db.execute(DROP_HELD, sorted(written.anew))
     if written.held_lines:
         await db.execute(HOLD_LINES, *_held_columns(written))
 
@@ -221,12 +226,14 @@ async def _save_statements(db: asyncpg.Connection, company: str, written: Writte
         *_columns(heads, ("debits_minor", "lines")),
         [row.currency for row in found],
         [row.known.state for row in found],
-        [row.reason for row in found],
+        [row.known.reason for row in found],
         *_columns(heads, ("mode", "segment")),
         [orjson.dumps(row.known.covers).decode() for row in found],
         [row.gap for row in found],
         [row.known.submission_id for row in found],
         [row.head for row in found],
+        [row.known.code for row in found],
+        [row.known.times for row in found],
     )
 
 

@@ -84,7 +84,7 @@ async def test_a_statement_that_does_not_balance_is_held_and_its_cash_is_known(d
     statement_id = held.statement_id
     answer = await door.post(f"/statements/{statement_id}/release", {"outcome": "refused", "reason": "a new one comes"})
     assert answer.json()["state"] == "refused"
-    again = await door.post(f"/statements/{statement_id}/release", {"outcome": "booked", "reason": "after all"})
+    again = await door.post(f"/statements/{statement_id}/release", {"outcome": "refused", "reason": "once more"})
     assert again.status_code == 409
 
 

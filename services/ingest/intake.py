@@ -95,7 +95,7 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
             "idempotency_conflict", "this Idempotency-Key was used with another body; send a new key for a new file"
         )
     return NewSubmission(
-        submission_id=command or derive("submission", incoming.company, incoming.actor, incoming.sha256),
+        submission_id=command or await _identity(db, incoming),
         company=incoming.company,
         actor=incoming.actor,
         idempotency_key=incoming.key,
@@ -107,6 +107,16 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
         received_at=now,
         known_at=known_at,
     )
+
+
+async def _identity(db: asyncpg.Connection, incoming: Incoming) -> UUID:
+    """Identity of a submission without a key: its content, and how often that was taken before.
+
+    So what is sent again after a crash is the same submission, and content that is taken anew is another one.
+    """
+    times = await submissions.times_taken(db, incoming.company, incoming.actor, incoming.sha256)
+    content = ("submission", incoming.company, incoming.actor, incoming.sha256)
+    return derive(*content, times) if times else derive(*content)
 
 
 def door_time(moment: Moment, company: str, now: datetime, *, stream: bool) -> tuple[datetime, date]:

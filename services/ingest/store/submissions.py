@@ -21,9 +21,15 @@ STATE = "select state from submission where submission_id = $1"
 SAME_CONTENT = """
 select s.submission_id from submission s
 where s.company = $1 and s.sha256 = $2 and s.state in ('accepted', 'done')
-  and not ($3 and s.master_data and exists (select from submission o where o.company = s.company and o.master_data
+  and not (s.master_data and exists (select from submission o where o.company = s.company and o.master_data
            and o.number > s.number and o.state in ('accepted', 'done') and o.sha256 <> s.sha256))
+  and not exists (select from bank_statement b where b.company = s.company and b.submission_id = s.submission_id
+                  and b.state = 'refused' and b.code <> 'tried_again')
 order by s.number limit 1
+"""
+TIMES_TAKEN = """
+select count(*) from submission where company = $1 and actor = $2 and sha256 = $3 and idempotency_key = ''
+  and state in ('accepted', 'done')
 """
 BEGIN = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, content_type, file_name, bytes, state,
@@ -106,12 +112,17 @@ async def key_is_free(db: asyncpg.Connection, command: UUID, sha256: str) -> boo
 async def known_as(db: asyncpg.Connection, submission: NewSubmission) -> UUID | None:
     """The submission that already brought this content, or this very one when it was accepted before.
 
-    A key of its own says that master data go back to an earlier state on purpose.
+    Content counts as known as long as it says nothing new: master data go back to an earlier state when newer ones
+    came in between, and a statement that was refused is decided anew.
     """
     if await db.fetchval(STATE, submission.submission_id) in ("accepted", "done"):
         return submission.submission_id
-    own_key = bool(submission.idempotency_key)
-    return await db.fetchval(SAME_CONTENT, submission.company, submission.sha256, own_key)
+    return await db.fetchval(SAME_CONTENT, submission.company, submission.sha256)
+
+
+async def times_taken(db: asyncpg.Connection, company: str, actor: str, sha256: str) -> int:
+    """How often this content was accepted from the actor without a key."""
+    return await db.fetchval(TIMES_TAKEN, company, actor, sha256)
 
 
 async def begin(db: asyncpg.Connection, s: NewSubmission) -> None:

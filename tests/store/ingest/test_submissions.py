@@ -1,5 +1,7 @@
 """Files at the door: receipts, idempotency, held-back records, and that nothing is half taken."""
 
+import pytest
+
 from tests.fixtures.ingest.files import CUSTOMERS, Line, camt, documents, invoice, statement
 from tests.store.ingest.conftest import BASE, Door
 
@@ -29,13 +31,40 @@ async def test_one_key_with_another_body_is_a_conflict(door: Door) -> None:
     assert answer.status_code == 409 and answer.json()["code"] == "idempotency_conflict"
 
 
-async def test_an_old_file_of_customers_changes_nothing_unless_its_key_says_that_it_is_meant(door: Door) -> None:
-    await door.sent(CUSTOMERS)
+async def test_master_data_that_go_back_to_an_earlier_file_are_taken(door: Door) -> None:
+    """The newest file of the ERP counts, also when it says what an older one said."""
+    first = await door.sent(CUSTOMERS)
     await door.sent(CUSTOMERS.replace(b"Nordlicht", b"Suedlicht"))
-    assert (await door.sent(CUSTOMERS))["known"]
-    assert not (await door.sent(CUSTOMERS, key="back-to-the-first-name"))["known"]
-    names = [e.name for e in await door.facts("account.registered", "account.updated") if e.account_id == "C-1001"]
-    assert names == ["Nordlicht Werft GmbH", "Suedlicht Werft GmbH", "Nordlicht Werft GmbH"]
+    back = await door.sent(CUSTOMERS)
+    assert not back["known"] and back["submission_id"] != first["submission_id"]
+    assert back["counts"] == {"written": 1, "known": 1}
+    assert await names(door) == ["Nordlicht Werft GmbH", "Suedlicht Werft GmbH", "Nordlicht Werft GmbH"]
+    assert (await door.sent(CUSTOMERS))["submission_id"] == back["submission_id"]
+
+
+async def names(door: Door) -> list[str]:
+    """Every name that account C-1001 was said to have."""
+    return [e.name for e in await door.facts("account.registered", "account.updated") if e.account_id == "C-1001"]
+
+
+async def state_of(door: Door) -> list[tuple[str, str]]:
+    rows = await door.fetch("select account_id as id, state::text from account union all "
+                            "select document_id::text, material from document order by 1")  # fmt: skip
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("keys", [True, False], ids=["with keys", "by content alone"])
+async def test_the_same_files_fed_twice_in_order_end_in_the_same_state(door: Door, keys: bool) -> None:
+    renamed = CUSTOMERS.replace(b"Nordlicht", b"Suedlicht")
+    files = [CUSTOMERS, documents(invoice("1")), renamed, documents(invoice("2")), CUSTOMERS]
+    for number, content in enumerate(files):
+        await door.sent(content, key=f"file number {number}" if keys else "")
+    before, events = await state_of(door), len(await door.events())
+    for number, content in enumerate(files):
+        await door.sent(content, key=f"file number {number}" if keys else "")
+    assert await state_of(door) == before
+    assert (await names(door))[-1] == "Nordlicht Werft GmbH"
+    assert len(await door.events()) == events + (0 if keys else 2), "content alone goes through the same states again"
 
 
 async def test_an_invoice_without_its_customer_waits_and_goes_when_the_customer_comes(door: Door) -> None:

@@ -18,6 +18,20 @@ def _off(calendar: str, year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays(name, subdiv=subdivision or None, years=year))
 
 
+@lru_cache(maxsize=512)
+def is_calendar(calendar: str) -> bool:
+    """Whether the library knows the calendar."""
+    name, _, subdivision = calendar.partition("-")
+    countries = holidays.list_supported_countries(include_aliases=True)
+    known = name in countries and (not subdivision or subdivision in countries[name])
+    return known or calendar in holidays.list_supported_financial()
+
+
+def is_holiday(calendar: str, day: date) -> bool:
+    """Whether the day is a holiday, on a weekend too."""
+    return day in _off(calendar, day.year)
+
+
 def is_banking_day(calendar: str, day: date) -> bool:
     return day.weekday() < 5 and day not in _off(calendar, day.year)
 
@@ -45,12 +59,13 @@ def add_days(calendar: str, day: date, count: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One booked statement in the chain."""
+    """One booked statement in the chain. `accepted`: a person said that the chain goes on at this one."""
 
     from_on: date
     to_on: date
     opening_minor: int
     closing_minor: int
+    accepted: bool = False
 
 
 def chain_through(links: Iterable[Link]) -> date | None:
@@ -72,4 +87,4 @@ def _follows(link: Link, through: date | None, closing: int | None) -> bool:
         return True
     if link.to_on < through:
         return False
-    return link.opening_minor == closing or (link.from_on <= through < link.to_on)
+    return link.accepted or link.opening_minor == closing or (link.from_on <= through < link.to_on)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from audit.contact_policy import ContactPolicy, read_contact_policy
 from audit.ledger_log import ITEM_EVENTS
 from audit.log_reader import Event, Log
 
@@ -76,14 +77,19 @@ class Knowledge:
             log.of("contact.invalidated"), lambda e: (e.company, e.data["account_id"], e.data["contact_id"])
         )
         self.quarantined = courses(
-            sorted(log.of("record.quarantined", "record.released"), key=lambda e: (e.topic, e.partition, e.offset)),
+            sorted(log.of("record.quarantined", "record.released"), key=_came),
             lambda e: (e.company, e.data["record_id"]),
         )
         self.held = courses(
-            sorted(log.of("statement.held", "statement.released"), key=lambda e: (e.partition, e.offset)),
+            sorted(log.of("statement.held", "statement.released"), key=_came),
             lambda e: (e.company, e.data["bank_account"], e.data["statement_id"]),
         )
+        self.candidates: dict[tuple[str, str], list[Course]] = defaultdict(list)
+        told = sorted(log.of("cash.candidate", "cash.candidate_cleared"), key=lambda e: e.sequence)
+        for key, course in courses(told, lambda e: (e.company, e.data["account_id"], e.data["candidate_id"])).items():
+            self.candidates[key[:2]].append(course)
         self.policies = log.of("policy.activated")
+        self._requests = {event.data["notice_id"]: event for event in log.of("notice.requested")}
 
     @staticmethod
     def _by_account(events: list[Event], key: str) -> dict[tuple[str, str], list[Course]]:
@@ -93,10 +99,32 @@ class Knowledge:
             found[first.company, first.data["account_id"]].append(course)
         return found
 
-    def policy(self, company: str, name: str, on: str) -> dict | None:
-        """Content of the policy in effect on a day."""
+    def request(self, notice: Event) -> Event | None:
+        """The request of a notice; of one that a person asked to send again, that of the first."""
+        again = self._requests.get(notice.data.get("retry_of") or "")
+        return self._requests.get(notice.data["notice_id"], again)
+
+    def policy(self, company: str, name: str, on: str, by: datetime | None = None) -> dict | None:
+        """Content of the policy in effect on a day, as known by an instant; one that was activated before the clock
+        of the company's data began bears a later instant and counts while there is no other."""
+        found = self._policy(company, name, on, by)
+        return found["content"] if found else None
+
+    def contact_policies(self, company: str, on: str, decided_at: datetime) -> list[ContactPolicy]:
+        """The contact policy at the margin and, if another, at the decision."""
+        both = (self._policy(company, "contact", on, at) for at in (decided_at - MARGIN, decided_at))
+        found = {(p["effective_on"], p["version"]): p for p in both if p}
+        return [read_contact_policy(p["content"], p["version"]) for p in found.values()]
+
+    def _policy(self, company: str, name: str, on: str, by: datetime | None) -> dict | None:
         found = [
-            e.data for e in self.policies
+            e for e in self.policies
             if e.company == company and e.data["name"] == name and e.data["effective_on"] <= on
         ]  # fmt: skip
-        return max(found, key=lambda p: (p["effective_on"], p["version"]))["content"] if found else None
+        known = [e for e in found if by is None or e.known_at <= by] or found
+        return max((e.data for e in known), key=lambda p: (p["effective_on"], p["version"]), default=None)
+
+
+def _came(event: Event) -> tuple[datetime, int]:
+    """States of one thing in the order in which they came to the door."""
+    return event.known_at, event.sequence

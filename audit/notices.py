@@ -4,16 +4,16 @@
 
 from collections.abc import Iterator
 from datetime import date
-from zoneinfo import ZoneInfo
 
+from audit.contact_policy import ContactPolicy
 from audit.findings import Findings
 from audit.knowledge import Course, Knowledge
 from audit.log_reader import Event, Log
 from audit.obstacles_of_cash import CashObstacles
+from audit.obstacles_of_contact import ContactObstacles
 from audit.obstacles_of_data import DataObstacles
-
-HARD_STOPS = frozenset({"insolvent", "bankrupt", "deceased", "moratorium", "attorney", "closed"})
-OBJECTIONS = frozenset({"cease", "objection", "no_email"})
+from audit.obstacles_of_stops import StopObstacles
+from audit.obstacles_of_time import Ticks, TimeObstacles
 
 
 class Judge:
@@ -22,30 +22,37 @@ class Judge:
     def __init__(self, log: Log) -> None:
         self.known = Knowledge(log)
         self.companies = {event.company: event.data for event in log.of("company.configured")}
+        ticks = Ticks(self.known)
+        self.time = TimeObstacles(self.known, ticks)
+        self.data = DataObstacles(self.known, self.companies, ticks)
+        self.stops = StopObstacles(self.known, ticks)
         self.cash = CashObstacles(self.known)
-        self.data = DataObstacles(self.known, self.companies)
-
-    def send_date(self, notice: Event) -> date:
-        zone = self.companies[notice.company].get("time_zone", "UTC")
-        return notice.instant("decided_at").astimezone(ZoneInfo(zone)).date()
+        self.contact = ContactObstacles(self.known, self.companies)
 
     def against(self, notice: Event) -> list[str]:
-        """Everything that stood against a notice, as sentences."""
-        on = self.send_date(notice)
-        found = list(self._items(notice, on))
+        """Everything that stood against a notice, as sentences, in the order of the design's letters (a) to (f)."""
+        if notice.company not in self.companies:
+            return [f"company {notice.company} is not configured"]
+        on = self.contact.send_date(notice)
+        try:
+            policies = self.known.contact_policies(notice.company, on.isoformat(), notice.instant("decided_at"))
+        except (ValueError, KeyError, TypeError, ArithmeticError) as problem:
+            return [f"the contact policy in effect on {on} cannot be read: {type(problem).__name__} {problem}"]
+        if not policies:
+            return [f"no contact policy was in effect on {on}"]
+        days_max = min(policy.candidate_days for policy in policies)
+        found = list(self.time.against(notice))
+        found += self.data.against(notice, on, policies)
+        found += self.stops.against(notice, policies)
+        found += self.cash.against(notice, on, self._calendar(notice), days_max)
         found += self._covers(notice)
-        found += self._credits(notice)
-        found += self.cash.against(notice, on, self._calendar(notice), self._candidate_days(notice, on))
-        found += self.data.against(notice, on)
-        found += self._contact(notice, on)
+        found += self._credits(notice, policies)
+        found += self.contact.against(notice, policies)
+        found += self._items(notice, on)
         return found
 
     def _calendar(self, notice: Event) -> str:
         return self.companies[notice.company].get("calendar", "XECB")
-
-    def _candidate_days(self, notice: Event, on: date) -> int:
-        policy = self.known.policy(notice.company, "contact", on.isoformat()) or {}
-        return int(policy.get("candidate_business_days", 10))
 
     def _items(self, notice: Event, on: date) -> Iterator[str]:
         """Settled or smaller than stated, in every state from the margin to the decision; not yet due."""
@@ -86,48 +93,44 @@ class Judge:
             if disputed and stated["remaining_minor"] - left_out > max(0, stated["remaining_minor"] - disputed):
                 yield f"item {stated['number']}: {disputed} of it is disputed, {left_out} was left out"
 
-    def _credits(self, notice: Event) -> Iterator[str]:
-        """Open credit items and cash of the account on no item that would pay an item as a whole."""
-        decided_at = notice.instant("decided_at")
-        account_id = notice.data["account_id"]
+    def _credits(self, notice: Event, policies: list[ContactPolicy]) -> Iterator[str]:
+        """Open credit items and cash of the account on no item that would pay an item as a whole, or leave less than
+        the policy's least claim."""
+        available = self._available(notice)
+        claims: dict[str, int] = {}
+        for stated in notice.data["items"]:
+            currency = stated["currency"]
+            claim = stated["remaining_minor"] - stated.get("disputed_minor", 0)
+            claims[currency] = claims.get(currency, 0) + claim
+            if 0 < claim <= available.get(currency, 0):
+                credit = available[currency]
+                yield f"item {stated['number']} claims {claim}, the account has credit of {credit}"
+        request = self.known.request(notice)
+        asked: dict[str, int] = {}
+        for item in request.data.get("items", ()) if request else ():
+            claim = item["remaining_minor"] - item.get("disputed_minor", 0)
+            asked[item["currency"]] = asked.get(item["currency"], 0) + claim
+        for currency, claim in claims.items():
+            credit = available.get(currency, 0)
+            least = min(policy.minimum_minor.get(currency, 1) for policy in policies)
+            if (claim < asked.get(currency, claim) or credit) and claim - credit < max(1, least):
+                yield f"what is left of the claim is {claim - credit} {currency}, the least is {least}"
+
+    def _available(self, notice: Event) -> dict[str, int]:
+        """Per currency, credit that stood from the margin to the decision."""
+        decided_at, account_id = notice.instant("decided_at"), notice.data["account_id"]
         credit: dict[str, int] = {}
         for item_id in self.known.item_ids_of.get((notice.company, account_id), ()):
             course = self.known.items[item_id]
             if course.states[0].data["side"] == "credit" and (states := course.window(decided_at)):
                 currency = states[0].data["currency"]
                 credit[currency] = credit.get(currency, 0) + min(e.data["remaining_minor"] for e in states)
-        for stated in notice.data["items"]:
-            currency = stated["currency"]
+        for currency in {stated["currency"] for stated in notice.data["items"]}:
             cash = self.known.cash.get((notice.company, account_id, currency))
             states = cash.window(decided_at) if cash else []
             own = min((e.data["unapplied_minor"] + e.data["on_account_minor"] for e in states), default=0)
-            claim = stated["remaining_minor"] - stated.get("disputed_minor", 0)
-            available = credit.get(currency, 0) + own
-            if 0 < claim <= available:
-                yield f"item {stated['number']} claims {claim}, the account has credit of {available}"
-
-    def _contact(self, notice: Event, on: date) -> Iterator[str]:
-        """The account or the contact must not be written to."""
-        decided_at, account_id = notice.instant("decided_at"), notice.data["account_id"]
-        policy = self.known.policy(notice.company, "contact", on.isoformat()) or {}
-        stops = frozenset(policy.get("hard_stops", HARD_STOPS))
-        objections = frozenset(policy.get("objections", OBJECTIONS))
-        states = _window(self.known.accounts.get((notice.company, account_id)), decided_at)
-        if states and all(e.data.get("status") in stops for e in states):
-            yield f"account {account_id} is {states[-1].data['status']}"
-        contact = (notice.company, account_id, notice.data.get("contact_id", ""))
-        states = _window(self.known.contacts.get(contact), decided_at)
-        if states and all(not e.data.get("valid", True) for e in states):
-            yield f"contact {contact[2]} is not valid"
-        if states and all(objections & set(e.data.get("consents", ())) for e in states):
-            yield f"contact {contact[2]} objected"
-        refused = _window(self.known.refusals.get(contact), decided_at)
-        if refused and states and all(e.known_at < refused[-1].known_at for e in states):
-            yield f"contact {contact[2]} refused a mail for good before"
-
-
-def _window(course: Course | None, decided_at) -> list[Event]:  # noqa: ANN001
-    return course.window(decided_at) if course else []
+            credit[currency] = credit.get(currency, 0) + own
+        return credit
 
 
 def _live(states: list[Event]) -> bool:

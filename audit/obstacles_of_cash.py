@@ -64,28 +64,27 @@ class CashObstacles:
             money.closed_at = min(closing, default=None)
             yield money
         for course in self._known.held.values():
-            for event in (e for e in course.states if e.type == "statement.held"):
-                released = [e.known_at for e in course.states if e.type == "statement.released"]
+            for event, closed_at in _spans(course, "statement.held"):
                 for number, credit in enumerate(event.data.get("credits", ())):
                     money = self._made(cash_of_credit(event, credit, number), event, credit["amount_minor"], None)
-                    money.closed_at = min(released, default=None)
+                    money.closed_at = closed_at
                     yield money
         yield from self._quarantined()
 
     def _quarantined(self) -> Iterator[Money]:
         for course in self._known.quarantined.values():
-            event = course.states[0]
-            if event.type != "record.quarantined" or event.data["kind"] not in MONEY_KINDS:
-                continue
-            money = self._made(cash_of_record(event), event, event.data.get("amount_minor") or 0, None)
-            money.closed_at = min((e.known_at for e in course.states if e.type == "record.released"), default=None)
-            yield money
+            for event, closed_at in _spans(course, "record.quarantined"):
+                if event.data["kind"] in MONEY_KINDS:
+                    money = self._made(cash_of_record(event), event, event.data.get("amount_minor") or 0, None)
+                    money.closed_at = closed_at
+                    yield money
 
     def _made(self, cash: Cash, event: Event, amount_minor: int, states: Course | None) -> Money:
         return Money(cash, event, self._register.connects(cash), amount_minor, states)
 
     def against(self, notice: Event, on: date, calendar: str, days_max: int) -> Iterator[str]:
-        """Sums that stood against a notice."""
+        """Sums that stood against a notice, by the auditor's own evidence and by what the ledger said itself."""
+        yield from self._told(notice, on, calendar, days_max)
         decided_at, account_id = notice.instant("decided_at"), notice.data["account_id"]
         for money in self._days.get(notice.company, ()):
             since = money.event.business_date
@@ -103,6 +102,21 @@ class CashObstacles:
                 yield (
                     f"cash {money.cash.source} {money.cash.id} of {open_minor} {money.cash.currency} is connected by "
                     f"{', '.join(sorted(evidence))}, known since {money.event.known_at.isoformat()}"
+                )
+
+    def _told(self, notice: Event, on: date, calendar: str, days_max: int) -> Iterator[str]:
+        """Candidates that the ledger had named and not cleared."""
+        decided_at = notice.instant("decided_at")
+        for course in self._known.candidates.get((notice.company, notice.data["account_id"]), ()):
+            states = course.window(decided_at)
+            if not states or any(event.type != "cash.candidate" for event in states):
+                continue
+            since = min(event.day("since_on") or event.business_date for event in states)
+            if days_after(calendar, since, on) <= days_max:
+                data = states[-1].data
+                yield (
+                    f"cash candidate {data['candidate_id']} of {data['amount_minor']} {data['currency']} was named at "
+                    f"{states[0].known_at.isoformat()} and not cleared"
                 )
 
     def _standing(self, money: Money, decided_at: datetime) -> tuple[int, dict[str, Since]]:
@@ -142,6 +156,14 @@ class CashObstacles:
                     found[first.data["currency"], amount].add(first.data["account_id"])
             self._open_then[key] = found
         return self._open_then[key]
+
+
+def _spans(course: Course, opening: str) -> Iterator[tuple[Event, datetime | None]]:
+    """Each time that a thing was kept back: the event that said so, and when it was let go after that."""
+    for number, event in enumerate(course.states):
+        if event.type == opening:
+            let_go = (later.known_at for later in course.states[number + 1 :] if later.type != opening)
+            yield event, next(let_go, None)
 
 
 def _amounts(state: Event) -> set[int]:

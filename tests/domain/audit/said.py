@@ -1,5 +1,6 @@
 """Events of a made-up log, with as little as the auditor needs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -45,8 +46,70 @@ def configured() -> Event:
 def account(
     account_id: str = "C1", name: str = "Nordwind GmbH", iban: str = "DE89370400440532013000", **more: Any
 ) -> Event:
-    banks = [{"iban": iban, "name": name}]
-    return said("account.registered", "ar.accounts", account_id=account_id, name=name, bank_accounts=banks, **more)
+    data = {
+        "account_id": account_id, "name": name, "bank_accounts": [{"iban": iban, "name": name}], "country": "DE",
+        "debtor_kind": "organisation", "time_zone": "Europe/Berlin", "status": "active",
+    }  # fmt: skip
+    return said("account.registered", "ar.accounts", **{**data, **more})
+
+
+def contact(known_at: datetime = BEFORE, **more: Any) -> Event:
+    data = {"account_id": "C1", "contact_id": "K1", "email": "buyer@nordwind.example", "valid": True}
+    return said("contact.updated", "ar.accounts", known_at, **{**data, **more})
+
+
+BUSINESS = {
+    "name": "BUSINESS",
+    "debtor_kinds": ["organisation", "sole_trader"],
+    "channels": ["email"],
+    "cap": {"n": 3, "days": 7},
+}
+
+
+def policy(
+    profile: dict[str, Any] | None = None, known_at: datetime = BEFORE, version: str = "1", **more: Any
+) -> Event:
+    """The contact policy with one profile."""
+    content = {"name": "contact", "profiles": [{**BUSINESS, **(profile or {})}], **more}
+    return said(
+        "policy.activated", "ar.control", known_at, name="contact", version=version, sha256="0", content=content,
+        effective_on="2025-01-01",
+    )  # fmt: skip
+
+
+def source_of(event: Event, source: str) -> Event:
+    """The same event, told by a service."""
+    return replace(event, source=source)
+
+
+UPSTREAM = ("ingest", "cash_application", "collections")
+
+
+def tick(number: int, at: datetime, source: str = "ingest", **reach: Any) -> Event:
+    company = {"bank_accounts": {"EUR-1": "2026-01-13"}, "parked": [], "parked_more": False, **reach}
+    body = {"number": number, "at": at.isoformat(), "companies": {ACME: company}}
+    return source_of(said("clock.ticked", "ar.control", at, **body), source)
+
+
+def ticks(source: str, **reach: Any) -> tuple[Event, Event]:
+    """A tick before the margin and one right before the decision."""
+    return (
+        tick(1, SENT_AT - timedelta(minutes=2), source, **reach),
+        tick(2, SENT_AT - timedelta(seconds=10), source, **reach),
+    )
+
+
+def closed(source: str, on: str = "2026-01-13") -> Event:
+    return source_of(said("day.closed", "ar.control", date=on, totals={}), source)
+
+
+def requested(*items: Event, **more: Any) -> Event:
+    stated = [{**made.data} for made in items]
+    data = {
+        "notice_id": identity("notice"), "account_id": "C1", "decided_on": "2026-01-13", "items": stated,
+        "not_before_at": SENT_AT.isoformat(), "expires_at": (SENT_AT + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    return said("notice.requested", "ar.collections", **{**data, **more})
 
 
 def item_state(
@@ -89,11 +152,11 @@ def placed(
     )  # fmt: skip
 
 
-def notice(*items: Event, decided_at: datetime = SENT_AT, account_id: str = "C1") -> Event:
+def notice(*items: Event, decided_at: datetime = SENT_AT, account_id: str = "C1", **more: Any) -> Event:
     names = ("item_id", "version", "number", "remaining_minor", "currency", "due_on", "disputed_minor")
     stated = [{name: made.data[name] for name in names} for made in items]
-    return said(
-        "notice.sending", "ar.notifications", decided_at, notice_id=identity("notice"), account_id=account_id,
-        contact_id="K1", kind="reminder", channel="email", message_id="<m@x>", decided_at=decided_at.isoformat(),
-        items=stated,
-    )  # fmt: skip
+    data = {
+        "notice_id": identity("notice"), "account_id": account_id, "contact_id": "K1", "kind": "reminder",
+        "channel": "email", "message_id": "<m@x>", "decided_at": decided_at.isoformat(), "items": stated,
+    }  # fmt: skip
+    return said("notice.sending", "ar.notifications", decided_at, **{**data, **more})

@@ -12,21 +12,30 @@ from tests.domain.audit.said import (
     BEFORE,
     SENT_AT,
     TOO_LATE,
+    UPSTREAM,
     account,
+    closed,
     configured,
+    contact,
     identity,
     item_state,
     log_of,
     notice,
     payment,
     placed,
+    policy,
+    requested,
     said,
     statement,
+    ticks,
 )
 
 IBAN = "DE89370400440532013000"
 OWED = item_state()
-SCENE = (configured(), account(), account("C2", "Alster AG", "DE02"), OWED, statement())
+SCENE = (
+    configured(), account(), account("C2", "Alster AG", "DE02"), OWED, contact(), policy(), requested(OWED),
+    *(event for source in UPSTREAM for event in (*ticks(source), closed(source))), statement(),
+)  # fmt: skip
 
 
 def wrongful(*facts: Event, scene=SCENE, sent: Event | None = None) -> list[str]:

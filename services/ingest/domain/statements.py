@@ -20,7 +20,10 @@ Mode = Literal["add", "maximum", "held"]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A head in minor units of the account's currency. `segment`: whose lines it states again, or itself."""
+    """A head in minor units of the account's currency. `segment`: whose lines it states again, or itself.
+
+    `flaw` says which balance cannot be read; it counts as missing.
+    """
 
     statement_id: str
     number: str
@@ -35,6 +38,7 @@ class Statement:
     mode: Mode = "add"
     chained: bool = False
     day_ends: frozenset[tuple[date, int]] = frozenset()
+    flaw: str = ""
 
     @property
     def balanced(self) -> bool:
@@ -69,28 +73,35 @@ class Chain:
 
 
 def read(company: str, bank_account: str, currency: str, body: Body) -> Statement:
-    """Head of a statement. Raises Refused when it has no date or another currency."""
-    opening, closing = body.get("opening"), body.get("closing")
-    to_on = _first_day(body, ("closing", "on"), ("last_booked_on",), ("to",), ("opening", "on"))
-    if to_on is None:
-        raise Refused("missing", "closing", "the statement has neither balances nor entries with a date")
-    from_on = day(body, "from") or day(body, "first_booked_on") or to_on
-    first_booked = day(body, "first_booked_on") or to_on
-    from_on = min(from_on, first_booked, to_on) if from_on <= to_on else min(first_booked, to_on)
+    """Head of a statement. Raises Refused when it has no date, or sums that cannot be read."""
+    from_on, to_on = span(body)
+    opening, flaw = _readable(body, currency, "opening")
+    closing, flaw_behind = _readable(body, currency, "closing")
     credits, debits = (minor(body.get(name, "0"), currency, name) for name in ("credits", "debits"))
     head = Statement(
         statement_id="",
         number=text(body, "number"),
         from_on=from_on,
         to_on=to_on,
-        opening_minor=_balance(opening, currency, "opening"),
-        closing_minor=_balance(closing, currency, "closing"),
+        opening_minor=opening,
+        closing_minor=closing,
         credits_minor=credits,
         debits_minor=debits,
         lines=int(body.get("lines", 0)),
+        flaw=flaw or flaw_behind,
     )
     identity = statement_id(company, bank_account, text(body, "id"), head)
     return with_days(replace(head, statement_id=identity, segment=identity), currency, body.get("days") or {})
+
+
+def span(body: Body) -> tuple[date, date]:
+    """First and last day of a statement. Raises Refused when no date can be read."""
+    to_on = _first_day(body, ("closing", "on"), ("last_booked_on",), ("to",), ("opening", "on"))
+    if to_on is None:
+        raise Refused("missing", "closing", "the statement has neither balances nor entries with a date")
+    from_on = day(body, "from") or day(body, "first_booked_on") or to_on
+    first_booked = day(body, "first_booked_on") or to_on
+    return (min(from_on, first_booked, to_on) if from_on <= to_on else min(first_booked, to_on)), to_on
 
 
 def with_days(head: Statement, currency: str, days: Body) -> Statement:
@@ -103,7 +114,8 @@ def statement_id(company: str, bank_account: str, printed_id: str, head: Stateme
     """Identity of a statement: what it says of itself, so that the same one in another file is the same."""
     balances = (head.opening_minor, head.closing_minor, head.credits_minor, head.debits_minor, head.lines)
     days = (head.from_on, head.to_on)
-    return str(derive("statement", company, bank_account, printed_id, head.number, *days, *balances))
+    flaw = [head.flaw] if head.flaw else []
+    return str(derive("statement", company, bank_account, printed_id, head.number, *days, *balances, *flaw))
 
 
 def _first_day(body: Body, *paths: tuple[str, ...]) -> date | None:
@@ -114,6 +126,14 @@ def _first_day(body: Body, *paths: tuple[str, ...]) -> date | None:
         if (found := day(holder, path[-1])) is not None:
             return found
     return None
+
+
+def _readable(body: Body, currency: str, name: str) -> tuple[int | None, str]:
+    """A balance, and what is wrong with it where it cannot be read."""
+    try:
+        return _balance(body.get(name), currency, name), ""
+    except Refused as refused:
+        return None, str(refused)
 
 
 def _balance(balance: Body | None, currency: str, name: str) -> int | None:

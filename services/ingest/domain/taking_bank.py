@@ -81,11 +81,12 @@ class BankTaking:
         """Decide a head. Its lines follow behind it, in this chunk or later ones."""
         account = account_of(self.context, record.body)
         if account is None:
-            return self._unattributed(record, Hold("bank_account_unknown", f"{_masked(record.body)} is not configured"))
+            hold = Hold("bank_account_unknown", f"{_masked(record.body)} is not configured")
+            return self._unattributed(record, None, hold)
         try:
             head = statements.read(self.context.company, account.id, account.currency, record.body)
         except Refused as refused:
-            return self._unattributed(record, Hold(refused.code, str(refused)))
+            return self._unattributed(record, account, Hold(refused.code, str(refused)))
         self.known.groups[record.group] = head.statement_id
         before = self.known.statements.get(head.statement_id)
         if before is not None:
@@ -114,6 +115,8 @@ class BankTaking:
         return [known for known in found if known.state == "booked" and known.bank_account == account.id]
 
     def _unbookable(self, account: BankAccount, head: Statement) -> Hold | None:
+        if head.flaw:
+            return Hold("amount_not_valid", head.flaw)
         if not head.balanced and account.unbalanced == "hold":
             if head.opening_minor is None or head.closing_minor is None:
                 return Hold("balances_missing", "opening or closing balance is missing or in another currency")
@@ -163,23 +166,40 @@ class BankTaking:
         self.written.reaches[account.id] = reach
         return reach
 
-    def _unattributed(self, record: StagedRecord, hold: Hold) -> Decision:
-        """A statement of no configured account or without a date: its lines are kept until it is tried again."""
-        company, on = self.context.company, self.context.business_date
+    def _unattributed(self, record: StagedRecord, account: BankAccount | None, hold: Hold) -> Decision:
+        """A statement of no configured account, or of which too little can be read: kept until it is tried again.
+
+        What can be read of it is told: account, days and currency.
+        """
+        company, body = self.context.company, record.body
         identity = derive("unattributed", company, self.context.submission_id, record.group)
         self.known.groups[record.group] = str(identity)
         if str(identity) not in self.known.statements:
-            head = Statement(str(identity), "", on, on, None, None, segment=str(identity), mode="held")
-            known = KnownStatement(head, "unattributed", "", self.context.submission_id, (), *hold, 1)
+            named, code = account.id if account else "", text(body, "currency")
+            from_on, to_on = self._span(body)
+            head = Statement(str(identity), "", from_on, to_on, None, None, segment=str(identity), mode="held")
+            known = KnownStatement(head, "unattributed", named, self.context.submission_id, (), *hold, 1)
             self.known.statements[head.statement_id] = known
-            self.written.statements[head.statement_id] = StatementRow(
-                known, text(record.body, "id"), text(record.body, "currency"), False, dict(record.body)
+            row = StatementRow(known, text(body, "id"), code, False, dict(body))
+            self.written.statements[head.statement_id] = row
+            hints = [named, text(body, "id")[:200], f"{from_on} to {to_on}"]
+            fact = RecordQuarantined(
+                company=company,
+                record_id=identity,
+                kind="statement",
+                currency=code or None,
+                hints=[hint for hint in hints if hint],
+                reason=str(hold),
             )
-            self._say(
-                head.statement_id,
-                RecordQuarantined(company=company, record_id=identity, kind="statement", reason=str(hold)),
-            )
+            self._say(head.statement_id, fact)
         return Decision("held", str(identity), *hold)
+
+    def _span(self, body: Body) -> tuple[date, date]:
+        """Days of a statement, the open day at the door where none can be read."""
+        try:
+            return statements.span(body)
+        except Refused:
+            return self.context.business_date, self.context.business_date
 
     def _keep(self, record: StagedRecord, account: BankAccount, head: Statement, hold: Hold) -> Decision:
         known = self._write(record.body, account, replace(head, mode="held"), "held", hold)

@@ -3,6 +3,7 @@
 Invariant: every route names its action; commands carry an Idempotency-Key and run through the service's transaction.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -31,9 +32,6 @@ router = APIRouter(prefix="/v1/companies/{company}", tags=["collections"])
 Running = Annotated[Runtime, Depends(get_runtime)]
 Asked = Annotated[Paging, Depends(paging)]
 Reader = Annotated[Principal, Depends(require(COLLECTIONS_READ))]
-Actor = Annotated[Principal, Depends(require(COLLECTIONS_ACT))]
-Supervisor = Annotated[Principal, Depends(require(COLLECTIONS_RESOLVE_DISPUTE))]
-Approver = Annotated[Principal, Depends(require(COLLECTIONS_APPROVE_HOLD))]
 AccountFilter = Annotated[str | None, Query(max_length=60, description="only this account")]
 StatusFilter = Annotated[str | None, Query(max_length=20, description="only this status")]
 
@@ -61,19 +59,46 @@ _KEYS_OF = {
 }
 
 
-async def _run(runtime: Runtime, principal: Principal, route: str, key: str, command: c.OnAccount, company: str) -> Any:
-    name = type(command).__name__
-    route = f"POST /v1/companies/{company}/{route}"
-    return await run_command(runtime, principal, route, key, name, command, company, command.account_id)
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A person who gives a command, with its company and key: what every command needs beside its body."""
+
+    company: str
+    key: str
+    runtime: Runtime
+    principal: Principal
+
+    async def run(self, route: str, command: c.OnAccount) -> Any:
+        """The handler's reply. `route` is the part of the path behind the company, without ids."""
+        route = f"POST /v1/companies/{self.company}/{route}"
+        name = type(command).__name__
+        return await run_command(
+            self.runtime, self.principal, route, self.key, name, command, self.company, command.account_id
+        )
+
+    async def account_of(self, name: str, thing_id: UUID) -> str:
+        """The account of one thing of the list `name`. Raises Rejected 404."""
+        found = await queries.account_of(self.runtime.engine, name, self.company, thing_id)
+        if found is None:
+            one, what_to_do = name.removesuffix("s"), f"use an id of GET /v1/companies/{self.company}/{name}"
+            raise Rejected(
+                f"{one}_unknown", f"company {self.company!r} has no {one} {thing_id}", 404, what_to_do=what_to_do
+            )
+        return found
 
 
-async def _account_of(runtime: Runtime, name: str, company: str, thing_id: UUID) -> str:
-    found = await queries.account_of(runtime.engine, name, company, thing_id)
-    if found is None:
-        one = name.removesuffix("s")
-        what_to_do = f"use an id of GET /v1/companies/{company}/{name}"
-        raise Rejected(f"{one}_unknown", f"company {company!r} has no {one} {thing_id}", 404, what_to_do=what_to_do)
-    return found
+def _acting(action: str) -> Any:
+    async def acting(
+        company: str, key: IdempotencyKey, runtime: Running, principal: Annotated[Principal, Depends(require(action))]
+    ) -> Acting:
+        return Acting(company, key, runtime, principal)
+
+    return Depends(acting)
+
+
+Actor = Annotated[Acting, _acting(COLLECTIONS_ACT)]
+Supervisor = Annotated[Acting, _acting(COLLECTIONS_RESOLVE_DISPUTE)]
+Approver = Annotated[Acting, _acting(COLLECTIONS_APPROVE_HOLD)]
 
 
 @router.get("/worklist")
@@ -158,172 +183,93 @@ async def activities(
 
 
 @router.post("/promises", status_code=201, response_model=s.PromiseReply)
-async def make_promise(
-    company: str,
-    body: Annotated[c.MakePromise, _example("promise")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def make_promise(body: Annotated[c.MakePromise, _example("promise")], by: Actor) -> Any:
     """Record a promise to pay. What is promised twice supersedes; the third on a debt needs an allowance."""
-    return await _run(runtime, principal, "promises", key, body, company)
+    return await by.run("promises", body)
 
 
 @router.post("/promises/{promise_id}/cancel", response_model=s.PromiseStatus)
-async def cancel_promise(
-    company: str,
-    promise_id: UUID,
-    body: Annotated[s.Why, _example("reason")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def cancel_promise(promise_id: UUID, body: Annotated[s.Why, _example("reason")], by: Actor) -> Any:
     """Take back an open promise."""
-    account_id = await _account_of(runtime, "promises", company, promise_id)
+    account_id = await by.account_of("promises", promise_id)
     command = c.CancelPromise(account_id=account_id, promise_id=promise_id, reason=body.reason)
-    return await _run(runtime, principal, "promises/cancel", key, command, company)
+    return await by.run("promises/cancel", command)
 
 
 @router.post("/accounts/{account_id}/promise-allowances", status_code=201, response_model=s.Allowance)
-async def allow_promise(
-    company: str,
-    account_id: str,
-    body: Annotated[s.Reason, _example("reason")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Supervisor,
-) -> Any:
+async def allow_promise(account_id: str, body: Annotated[s.Reason, _example("reason")], by: Supervisor) -> Any:
     """Allow one promise more than the policy's limit per debt."""
     command = c.AllowPromise(account_id=account_id, reason=body.reason)
-    return await _run(runtime, principal, "promise-allowances", key, command, company)
+    return await by.run("promise-allowances", command)
 
 
 @router.post("/disputes", status_code=201, response_model=s.DisputeReply)
-async def open_dispute(
-    company: str,
-    body: Annotated[c.OpenDispute, _example("dispute")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def open_dispute(body: Annotated[c.OpenDispute, _example("dispute")], by: Actor) -> Any:
     """Dispute an item or a part of it; its owner gets a ticket."""
-    return await _run(runtime, principal, "disputes", key, body, company)
+    return await by.run("disputes", body)
 
 
 @router.post("/disputes/{dispute_id}/update", response_model=s.DisputeReply)
 async def update_dispute(
-    company: str,
-    dispute_id: UUID,
-    body: Annotated[s.DisputeChange, _example("dispute_change")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
+    dispute_id: UUID, body: Annotated[s.DisputeChange, _example("dispute_change")], by: Actor
 ) -> Any:
     """Change an open dispute."""
-    account_id = await _account_of(runtime, "disputes", company, dispute_id)
+    account_id = await by.account_of("disputes", dispute_id)
     command = c.UpdateDispute(account_id=account_id, dispute_id=dispute_id, **body.model_dump())
-    return await _run(runtime, principal, "disputes/update", key, command, company)
+    return await by.run("disputes/update", command)
 
 
 @router.post("/disputes/{dispute_id}/resolve", response_model=s.DisputeReply)
 async def resolve_dispute(
-    company: str,
-    dispute_id: UUID,
-    body: Annotated[s.DisputeDecision, _example("dispute_decision")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Supervisor,
+    dispute_id: UUID, body: Annotated[s.DisputeDecision, _example("dispute_decision")], by: Supervisor
 ) -> Any:
     """Decide a dispute; a granted credit is requested from billing."""
-    account_id = await _account_of(runtime, "disputes", company, dispute_id)
+    account_id = await by.account_of("disputes", dispute_id)
     command = _checked(c.ResolveDispute, account_id=account_id, dispute_id=dispute_id, **body.model_dump())
-    return await _run(runtime, principal, "disputes/resolve", key, command, company)
+    return await by.run("disputes/resolve", command)
 
 
 @router.post("/holds/{hold_id}/approve", response_model=s.HoldReply)
-async def approve_hold(
-    company: str,
-    hold_id: UUID,
-    body: Annotated[s.HoldDecision, _example("hold_decision")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Approver,
-) -> Any:
+async def approve_hold(hold_id: UUID, body: Annotated[s.HoldDecision, _example("hold_decision")], by: Approver) -> Any:
     """Approve the proposal that was shown; the access systems are told."""
-    return await _decide_hold(runtime, principal, company, hold_id, body, key, approve=True)
+    return await _decide_hold(by, hold_id, body, approve=True)
 
 
 @router.post("/holds/{hold_id}/refuse", response_model=s.HoldReply)
-async def refuse_hold(
-    company: str,
-    hold_id: UUID,
-    body: Annotated[s.HoldDecision, _example("hold_decision")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Approver,
-) -> Any:
+async def refuse_hold(hold_id: UUID, body: Annotated[s.HoldDecision, _example("hold_decision")], by: Approver) -> Any:
     """Refuse the proposal; it is not made again for a while."""
-    return await _decide_hold(runtime, principal, company, hold_id, body, key, approve=False)
+    return await _decide_hold(by, hold_id, body, approve=False)
 
 
 @router.post("/activities", status_code=201, response_model=s.ActivityReply)
-async def log_activity(
-    company: str,
-    body: Annotated[c.LogActivity, _example("activity")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def log_activity(body: Annotated[c.LogActivity, _example("activity")], by: Actor) -> Any:
     """Log a call, e-mail, letter, visit, meeting or note; its next step comes back on its date."""
-    return await _run(runtime, principal, "activities", key, body, company)
+    return await by.run("activities", body)
 
 
 @router.post("/notices/{notice_id}/release", response_model=s.NoticeReply)
-async def release_notice(
-    company: str,
-    notice_id: UUID,
-    body: Annotated[s.Why, _example("reason")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def release_notice(notice_id: UUID, body: Annotated[s.Why, _example("reason")], by: Actor) -> Any:
     """A person has looked into a notice of unknown fate: its items may be asked for again."""
-    account_id = await _account_of(runtime, "notices", company, notice_id)
+    account_id = await by.account_of("notices", notice_id)
     command = c.ReleaseNotice(account_id=account_id, notice_id=notice_id, reason=body.reason)
-    return await _run(runtime, principal, "notices/release", key, command, company)
+    return await by.run("notices/release", command)
 
 
 @router.post("/escalations", status_code=201, response_model=s.EscalationReply)
-async def raise_escalation(
-    company: str,
-    body: Annotated[c.RaiseEscalation, _example("escalation")],
-    key: IdempotencyKey,
-    runtime: Running,
-    principal: Actor,
-) -> Any:
+async def raise_escalation(body: Annotated[c.RaiseEscalation, _example("escalation")], by: Actor) -> Any:
     """Hand the overdue items of an account to someone who decides."""
-    return await _run(runtime, principal, "escalations", key, body, company)
+    return await by.run("escalations", body)
 
 
-async def _decide_hold(
-    runtime: Runtime,
-    principal: Principal,
-    company: str,
-    hold_id: UUID,
-    body: s.HoldDecision,
-    key: str,
-    *,
-    approve: bool,
-) -> Any:
-    account_id = await _account_of(runtime, "holds", company, hold_id)
+async def _decide_hold(by: Acting, hold_id: UUID, body: s.HoldDecision, *, approve: bool) -> Any:
     command = c.DecideHold(
-        account_id=account_id,
+        account_id=await by.account_of("holds", hold_id),
         hold_id=hold_id,
         body_sha256=body.body_sha256,
         approve=approve,
         reason=body.reason,
     )
-    return await _run(runtime, principal, "holds/approve" if approve else "holds/refuse", key, command, company)
+    return await by.run("holds/approve" if approve else "holds/refuse", command)
 
 
 def _checked(model: type[BaseModel], **values: Any) -> Any:

@@ -8,27 +8,33 @@ from datetime import datetime
 import asyncpg
 
 from services.notifications.domain.rows import EffectRow
-from services.notifications.store.lists import json_texts
+from services.notifications.store.lists import columns
 
 CLAIM_MAX = 100
 
-ADD_EFFECTS = """
-insert into effect (company, effect_id, hold_id, account_id, version, state, grade, target, gated, from_at, expires_at,
-                    body, envelope, read_at_number, status)
+NEW = (
+    "company, effect_id, hold_id, account_id, version, state, grade, target, gated, from_at, expires_at, "
+    "body, envelope, read_at_number, status"
+)
+ADD_EFFECTS = f"""
+insert into effect ({NEW})
 select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                      $9::bool[], $10::timestamptz[], $11::timestamptz[], $12::jsonb[], $13::jsonb[], $14::bigint[],
                      $15::text[])
 on conflict (company, hold_id, version) do nothing
 """
 
-SAVE_EFFECTS = """
+SAVED = (
+    "company, effect_id, status, reasons, judged_at_number, attempts, reported, lease_until_at, "
+    "next_try_at, first_try_at, answered_at, code"
+)
+SAVE_EFFECTS = f"""
 update effect e set status = s.status, reasons = s.reasons::jsonb, judged_at_number = s.judged_at_number,
     attempts = s.attempts, reported = s.reported, lease_until_at = s.lease_until_at, next_try_at = s.next_try_at,
     first_try_at = s.first_try_at, answered_at = s.answered_at, code = s.code
 from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::bool[], $8::timestamptz[],
             $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[])
-    as s(company, effect_id, status, reasons, judged_at_number, attempts, reported, lease_until_at, next_try_at,
-         first_try_at, answered_at, code)
+    as s({SAVED})
 where e.company = s.company and e.effect_id = s.effect_id
 """
 
@@ -52,21 +58,7 @@ async def add_effects(db: asyncpg.Connection, rows: list[EffectRow]) -> None:
         return
     await db.execute(
         ADD_EFFECTS,
-        [e.company for e in rows],
-        [e.effect_id for e in rows],
-        [e.hold_id for e in rows],
-        [e.account_id for e in rows],
-        [e.version for e in rows],
-        [e.state for e in rows],
-        [e.grade for e in rows],
-        [e.target for e in rows],
-        [e.gated for e in rows],
-        [e.from_at for e in rows],
-        [e.expires_at for e in rows],
-        [e.body for e in rows],
-        [e.envelope for e in rows],
-        [e.read_at_number for e in rows],
-        [e.status for e in rows],
+        *columns(rows, NEW),
     )
 
 
@@ -75,18 +67,7 @@ async def save_effects(db: asyncpg.Connection, rows: list[EffectRow]) -> None:
         return
     await db.execute(
         SAVE_EFFECTS,
-        [e.company for e in rows],
-        [e.effect_id for e in rows],
-        [e.status for e in rows],
-        json_texts(e.reasons for e in rows),
-        [e.judged_at_number for e in rows],
-        [e.attempts for e in rows],
-        [e.reported for e in rows],
-        [e.lease_until_at for e in rows],
-        [e.next_try_at for e in rows],
-        [e.first_try_at for e in rows],
-        [e.answered_at for e in rows],
-        [e.code for e in rows],
+        *columns(rows, SAVED),
     )
 
 

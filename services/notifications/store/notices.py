@@ -5,19 +5,26 @@ from datetime import datetime
 import asyncpg
 
 from services.notifications.domain.rows import GateRecord, NoticeRow
-from services.notifications.store.lists import json_texts
+from services.notifications.store.lists import columns
 
 CLAIM_MAX = 200
 
-ADD_NOTICES = """
-insert into notice (company, notice_id, account_id, contact_id, level, kind, channel, decided_on, not_before_at,
-                    expires_at, request, envelope, retry_of)
+NEW = (
+    "company, notice_id, account_id, contact_id, level, kind, channel, decided_on, not_before_at, "
+    "expires_at, request, envelope, retry_of"
+)
+ADD_NOTICES = f"""
+insert into notice ({NEW})
 select * from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::date[],
                      $9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::jsonb[], $13::uuid[])
 on conflict (company, notice_id) do nothing
 """
 
-SAVE_NOTICES = """
+SAVED = (
+    "company, notice_id, status, reasons, items, judged_at_number, attempts, claimed_by, lease_until_at, "
+    "next_try_at, message_id, decided_at, sent_at, sent_on, content, code"
+)
+SAVE_NOTICES = f"""
 update notice n set status = s.status, reasons = s.reasons::jsonb, items = s.items::jsonb,
     judged_at_number = s.judged_at_number, attempts = s.attempts, claimed_by = s.claimed_by,
     lease_until_at = s.lease_until_at, next_try_at = s.next_try_at, message_id = s.message_id,
@@ -25,20 +32,21 @@ update notice n set status = s.status, reasons = s.reasons::jsonb, items = s.ite
 from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[], $8::text[],
             $9::timestamptz[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::date[],
             $15::jsonb[], $16::text[])
-    as s(company, notice_id, status, reasons, items, judged_at_number, attempts, claimed_by, lease_until_at,
-         next_try_at, message_id, decided_at, sent_at, sent_on, content, code)
+    as s({SAVED})
 where n.company = s.company and n.notice_id = s.notice_id
 """
 
-ADD_GATE_RECORDS = """
-insert into gate_record (company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number,
-                         tick_at, banks, items, reasons, policy)
+GATE = (
+    "company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number, tick_at, "
+    "banks, items, reasons, policy"
+)
+ADD_GATE_RECORDS = f"""
+insert into gate_record ({GATE})
 select company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number, tick_at, banks::jsonb,
        items::jsonb, reasons::jsonb, policy
 from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
             $8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[])
-    as g(company, subject_id, claim, of, account_id, outcome, decided_at, judged_at, tick_number, tick_at, banks, items,
-         reasons, policy)
+    as g({GATE})
 on conflict (company, subject_id, claim) do nothing
 """
 
@@ -89,19 +97,7 @@ async def add_notices(db: asyncpg.Connection, rows: list[NoticeRow]) -> None:
         return
     await db.execute(
         ADD_NOTICES,
-        [n.company for n in rows],
-        [n.notice_id for n in rows],
-        [n.account_id for n in rows],
-        [n.contact_id for n in rows],
-        [n.level for n in rows],
-        [n.kind for n in rows],
-        [n.channel for n in rows],
-        [n.decided_on for n in rows],
-        [n.not_before_at for n in rows],
-        [n.expires_at for n in rows],
-        [n.request for n in rows],
-        [n.envelope for n in rows],
-        [n.retry_of for n in rows],
+        *columns(rows, NEW),
     )
 
 
@@ -110,22 +106,7 @@ async def save_notices(db: asyncpg.Connection, rows: list[NoticeRow]) -> None:
         return
     await db.execute(
         SAVE_NOTICES,
-        [n.company for n in rows],
-        [n.notice_id for n in rows],
-        [n.status for n in rows],
-        json_texts(n.reasons for n in rows),
-        json_texts(n.items for n in rows),
-        [n.judged_at_number for n in rows],
-        [n.attempts for n in rows],
-        [n.claimed_by for n in rows],
-        [n.lease_until_at for n in rows],
-        [n.next_try_at for n in rows],
-        [n.message_id for n in rows],
-        [n.decided_at for n in rows],
-        [n.sent_at for n in rows],
-        [n.sent_on for n in rows],
-        [n.content for n in rows],
-        [n.code for n in rows],
+        *columns(rows, SAVED),
     )
 
 
@@ -134,20 +115,7 @@ async def add_gate_records(db: asyncpg.Connection, rows: list[GateRecord]) -> No
         return
     await db.execute(
         ADD_GATE_RECORDS,
-        [g.company for g in rows],
-        [g.subject_id for g in rows],
-        [g.claim for g in rows],
-        [g.of for g in rows],
-        [g.account_id for g in rows],
-        [g.outcome for g in rows],
-        [g.decided_at for g in rows],
-        [g.judged_at for g in rows],
-        [g.tick_number for g in rows],
-        [g.tick_at for g in rows],
-        json_texts(g.banks for g in rows),
-        json_texts(g.items for g in rows),
-        json_texts(g.reasons for g in rows),
-        [g.policy for g in rows],
+        *columns(rows, GATE),
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP MEMBER relay|no-relay`: a consumer that works until SIGTERM."""
+"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP MEMBER relay|no-relay`: consumes until SIGTERM."""
 
 import asyncio
 import gc

@@ -137,7 +137,7 @@ async def _read(runtime: "Runtime", db: asyncpg.Connection, submission: NewSubmi
     await submissions.begin(db, submission)
     path: Path = runtime.blobs.path(submission.sha256)
     try:
-        found = await stage_file(db, submission.submission_id, path, incoming.may_write)
+        found = await stage_file(db, submission.submission_id, path, incoming.content_type, incoming.may_write)
     except FormatError as error:
         await submissions.reject(db, submission.submission_id, "", error.code, error.place, error.message)
         runtime.log.warning("submission_rejected", submission_id=str(submission.submission_id), code=error.code)

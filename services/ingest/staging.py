@@ -77,10 +77,12 @@ def record_type_of(kind: str) -> str:
     return "bank_statement" if kind in BANK_KINDS else kind
 
 
-async def stage_file(db: asyncpg.Connection, submission_id: UUID, path: Path, may_write: MayWrite) -> Staged:
+async def stage_file(
+    db: asyncpg.Connection, submission_id: UUID, path: Path, content_type: str, may_write: MayWrite
+) -> Staged:
     """Stage every record of the file. Raises FormatError; what was staged until then is dropped by the caller."""
     found = Staged()
-    form = await asyncio.to_thread(detect, path)
+    form = await asyncio.to_thread(detect, path, content_type)
     found.format_name = form.name
     rows = _Rows(submission_id, form, path, may_write, found)
     while batch := await asyncio.to_thread(rows.batch):

@@ -42,7 +42,7 @@ def held_back(
         kind=record.kind,
         subject=subject,
         code=refused.code,
-        reason=f"{refused.field}: {refused.reason}"[:1_000],
+        reason=refused.reason[:1_000],
         state="open",
         times=before.times + 1 if before else 1,
         account_id=(_text(record.body, "account_id") or _text(record.body, "from_account_id"))[:60] or None,
@@ -77,8 +77,10 @@ def _hints(body: Body) -> list[str]:
     return [hint[:200] for hint in found if hint][:HINTS_MAX]
 
 
-def quarantined_said(company: str, entry: Quarantined) -> Said:
-    fact = RecordQuarantined(**_facts(company, entry), reason=f"{entry.code}: {entry.reason}")
+def quarantined_said(company: str, entry: Quarantined, field: str) -> Said:
+    """The fact has one sentence: code, the field where the reason does not name it, and the reason."""
+    named = "" if field in entry.reason else f"{field}: "
+    fact = RecordQuarantined(**_facts(company, entry), reason=f"{entry.code}: {named}{entry.reason}")
     return _said(fact, entry)
 
 

@@ -247,7 +247,7 @@ class Taking:
         self.known.quarantined[entry.record_id] = entry
         self.written.quarantined[entry.record_id] = QuarantineRow(entry, record, refused.field, refused.waits_for)
         if not still:
-            self.written.said.append(quarantine.quarantined_said(company, entry))
+            self.written.said.append(quarantine.quarantined_said(company, entry, refused.field))
         self.written.outcomes.append(
             OutcomeRow(
                 record.position,

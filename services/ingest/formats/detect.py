@@ -1,4 +1,7 @@
-"""Which format a file is, by its content and never by its name, and the reader that streams it."""
+"""Which format a file is, by its content and never by its name, and the reader that streams it.
+
+What the sender says it is decides nothing; where the content is something else, the refusal says so.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +33,11 @@ ERP_JSON = Format("erp.json", erp_json.read)
 ERP_CSV = Format("erp.csv", erp_csv.read)
 
 
-def detect(path: Path) -> Format:
-    """Format of the file. Raises FormatError for an empty, binary or non-UTF-8 file."""
+def detect(path: Path, content_type: str = "") -> Format:
+    """Format of the file. Raises FormatError for an empty, binary or non-UTF-8 file.
+
+    Text that is neither XML nor JSON is taken for CSV.
+    """
     start = start_of(path)
     if not start:
         raise FormatError("empty", "line 1", "the file is empty")
@@ -41,4 +47,19 @@ def detect(path: Path) -> Format:
     check_utf8(path)
     if start.startswith(b"<"):
         return CAMT
-    return ERP_JSON if start[:1] in (b"{", b"[") else ERP_CSV
+    if start[:1] in (b"{", b"["):
+        return ERP_JSON
+    _check_claim(start, content_type)
+    return ERP_CSV
+
+
+def _check_claim(start: bytes, content_type: str) -> None:
+    """Refuses what a sender calls XML or JSON and is neither of them, nor a CSV feed under a wrong name."""
+    header = [name.strip(' "\r') for name in start.split(b"\n")[0].decode(errors="replace").split(",")]
+    claimed = next((kind for kind in ("xml", "json") if kind in content_type.lower()), "")
+    if claimed and erp_csv.record_type_of(header) is None:
+        begin = "<" if claimed == "xml" else "{"
+        reason = (
+            f"the sender says {content_type[:60]!r}, but the file is no {claimed.upper()}: it begins without {begin!r}"
+        )
+        raise FormatError(f"{claimed}_not_valid", "line 1", reason)

@@ -23,12 +23,34 @@ OUTSIDE = (
 )
 
 
-def refusal(content: bytes, folder: Path) -> FormatError:
+def refusal(content: bytes, folder: Path, content_type: str = "") -> FormatError:
     path = folder / "file"
     path.write_bytes(content)
     with pytest.raises(FormatError) as caught:
-        deque(detect(path).records(path), maxlen=0)
+        deque(detect(path, content_type).records(path), maxlen=0)
     return caught.value
+
+
+@pytest.mark.parametrize(
+    ("content_type", "code", "said"),
+    [
+        ("application/xml", "xml_not_valid", "is no XML"),
+        ("text/xml; charset=utf-8", "xml_not_valid", "is no XML"),
+        ("application/json", "json_not_valid", "is no JSON"),
+        ("text/csv", "header_unknown", "names no record type"),
+        ("application/x-www-form-urlencoded", "header_unknown", "names no record type"),
+    ],
+)
+def test_text_that_is_not_what_its_sender_says_is_told_so(
+    content_type: str, code: str, said: str, tmp_path: Path
+) -> None:
+    error = refusal(b"the statement follows by mail\n", tmp_path, content_type)
+    assert (error.code, error.place) == (code, "line 1") and said in error.message
+
+
+def test_content_counts_and_not_the_name_that_its_sender_gives_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CUSTOMERS)
+    assert detect(tmp_path / "file", "application/xml").name == "erp.csv"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Records of the ERP: what becomes a fact, and each reason for which one is held back, with its field."""
 
+from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
@@ -40,6 +41,38 @@ INVOICE = {
 def take(*records: tuple[str, dict], known: Known | None = None) -> Written:
     staged = [StagedRecord(n, kind, f"line {n + 1}", body) for n, (kind, body) in enumerate(records, 1)]
     return Taking(CONTEXT, known or Known()).take_all(staged)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"currency": "XXQ"}, "currency_unknown: currency 'XXQ' is not"),
+        ({"document_on": ""}, "missing: document_on: the date is missing"),
+        ({"total": "1191.00"}, "total_differs: net and tax make"),
+    ],
+)
+def test_the_reason_of_a_refused_record_names_its_field_once(changes: dict, said: str) -> None:
+    written = take(("customer", CUSTOMER), ("invoice", INVOICE | changes))
+    (row,) = written.quarantined.values()
+    outcome = written.outcomes[1]
+    assert row.known.reason == outcome.reason and not row.known.reason.startswith(f"{row.field}: ")
+    assert written.said[-1].fact.reason.startswith(said)
+
+
+def test_a_record_that_is_refused_again_after_its_end_says_how_often() -> None:
+    """Two wrong versions around a right one, in one file; then the first wrong one once more after a discard."""
+    wrong, right = INVOICE | {"due_on": "2025-12-01"}, INVOICE | {"total": "1190.00"}
+    known = Known()
+    said = take(("customer", CUSTOMER), ("invoice", wrong), ("invoice", right), ("invoice", wrong), known=known).said
+    told = [s for s in said if s.fact.TYPE.startswith("record.")]
+    assert [(s.fact.TYPE, s.fact.times) for s in told] == [
+        ("record.quarantined", 1), ("record.released", 1), ("record.quarantined", 2),
+    ]  # fmt: skip
+    assert len({s.event_id for s in told}) == 3
+    (entry,) = known.quarantined.values()
+    known.quarantined[entry.record_id] = replace(entry, state="discarded")
+    (again,) = [s for s in take(("invoice", wrong), known=known).said if s.fact.TYPE == "record.quarantined"]
+    assert again.fact.times == 3 and again.event_id not in {s.event_id for s in told}
 
 
 def refusal(kind: str, body: dict) -> tuple[str, str]:

@@ -3,8 +3,7 @@
 An `Event` is also the form in which commands, timers and day work reach a handler, so that one path decides all.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -20,8 +19,7 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(entry.model) for nam
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One input: envelope, payload, and where it lay (`key`, `topic`). Only a command has a `principal`."""
 
     envelope: Envelope

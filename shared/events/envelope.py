@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.errors import Poison, Stop
+from shared.ids import read_id
 
 Headers = Sequence[tuple[str, bytes]]
 SEQUENCE_DIGITS = 18
@@ -82,7 +83,7 @@ class Envelope(NamedTuple):
         _refuse_newer(found)
         try:
             return cls(
-                id=UUID(found["ce_id"]),
+                id=read_id(found["ce_id"]),
                 source=found["ce_source"],
                 type=found["ce_type"],
                 subject=found["ce_subject"],
@@ -114,7 +115,7 @@ def sequence_text(number: int) -> str:
 @lru_cache(maxsize=SHARED_IDS)
 def _shared_id(text: str) -> UUID:
     """Id of what caused an event: the same for all rows of a file or all that follow from one fact."""
-    return UUID(text)
+    return read_id(text)
 
 
 def _refuse_newer(found: dict[str, str]) -> None:

@@ -15,10 +15,11 @@ from shared.events.codec import Event
 from shared.failure_text import failure_text
 from shared.runtime import failpoints, markers, timers
 from shared.runtime import statements as sql
+from shared.runtime.batches import Batches
 from shared.runtime.day import second_phase, work_event
 from shared.runtime.effects import DayWork
 from shared.runtime.relay import relay_once
-from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, read, take_with_care
+from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, take_with_care
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -42,23 +43,28 @@ async def load_positions(runtime: "Runtime", partitions: list[Partition]) -> dic
 
 async def consume_once(runtime: "Runtime", source: Source, timeout_s: float = FETCH_TIMEOUT_S) -> int:
     """Fetch and take one batch. Returns the number of records taken; raises transient failures for the loop."""
-    fetched = await source.fetch(runtime.settings.batch_records, timeout_s)
-    if not fetched:
+    batches = Batches(source, runtime.service, runtime.settings.batch_records, ahead=False)
+    return await take_next(runtime, batches, timeout_s)
+
+
+async def take_next(runtime: "Runtime", batches: Batches, timeout_s: float = FETCH_TIMEOUT_S) -> int:
+    """`consume_once` on the batches of a consumer that reads ahead."""
+    batch = await batches.next(timeout_s)
+    if not batch.taken:
         return 0
-    batch = read(fetched, runtime.service)
-    metrics.BATCH.observe(len(batch))
+    metrics.BATCH.observe(len(batch.taken))
     started = time.monotonic()
     try:
-        outcome = await take_with_care(runtime.pool, runtime.unit, batch)
+        outcome = await take_with_care(runtime.pool, runtime.unit, batch.taken)
     except Stale:
-        await source.seek(await load_positions(runtime, sorted(source.assigned())))
+        await batches.seek(await load_positions(runtime, sorted(batches.assigned())))
         return 0
     except NotConfigured:
-        await source.seek({lane: records[0].offset for lane, records in fetched.items()})
+        await batches.seek(batch.begins())
         await asyncio.sleep(CONFIGURATION_WAIT_S)
         return 0
     except BaseException:
-        await source.seek({lane: records[0].offset for lane, records in fetched.items()})
+        await batches.seek(batch.begins())
         raise
     metrics.TRANSACTION.observe(time.monotonic() - started)
     metrics.FACTS.inc(outcome.facts)
@@ -68,11 +74,11 @@ async def consume_once(runtime: "Runtime", source: Source, timeout_s: float = FE
     if outcome.parked:
         runtime.log.error("parked", records=outcome.parked)
     if outcome.waiting:
-        await source.seek(outcome.waiting)
+        await batches.seek(outcome.waiting)
         await asyncio.sleep(CONFIGURATION_WAIT_S)
     await failpoints.hit("consumer.taken")
-    await source.commit({p: r[-1].offset + 1 for p, r in fetched.items() if p not in outcome.waiting})
-    return len(batch)
+    await batches.commit({p: end for p, end in batch.ends().items() if p not in outcome.waiting})
+    return len(batch.taken)
 
 
 async def timers_once(runtime: "Runtime") -> int:
@@ -174,8 +180,10 @@ async def run_consumer(runtime: "Runtime", source: Source) -> None:
         return found
 
     await patiently(runtime, "consumer.start", lambda: source.start(load))
+    batches = Batches(source, runtime.service, runtime.settings.batch_records, ahead=True)
     try:
-        await forever(runtime, "consumer", lambda: consume_once(runtime, source))
+        await forever(runtime, "consumer", lambda: take_next(runtime, batches))
+        await batches.drop()
     finally:
         await source.stop()
 

@@ -108,13 +108,19 @@ async def apply_alone(pool: asyncpg.Pool, unit: Unit, events: Sequence[Event], m
 
 
 def read(records: Mapping[Partition, Sequence[Record]], service: str) -> list[Taken]:
-    """Decode a fetched batch into the order in which it is decided: topic as in READS, partition, offset."""
+    """Decode a fetched batch into the order in which it is decided."""
+    return [decoded(record) for record in in_order(records, service)]
+
+
+def in_order(records: Mapping[Partition, Sequence[Record]], service: str) -> list[Record]:
+    """The records of a fetched batch: topic as in READS, partition, offset."""
     rank = {topic: n for n, topic in enumerate(READS[service])}
     lanes = sorted(records, key=lambda p: (rank.get(p.topic, len(rank)), p))
-    return [_decoded(record) for lane in lanes for record in records[lane]]
+    return [record for lane in lanes for record in records[lane]]
 
 
-def _decoded(record: Record) -> Taken:
+def decoded(record: Record) -> Taken:
+    """The record with its event, or with why it has none. Raises Stop for an event of a newer version."""
     taken = Taken(record)
     try:
         taken.event = decode(record.partition.topic, taken.key, record.headers, record.value)

@@ -2,6 +2,7 @@
 
 A file is complete when its size and time stood still between two looks; names that begin with `.` or end in `.part`,
 `.tmp` or `.filepart` are being written. Content decides what it is, and known content gets its first receipt.
+A file that comes before its company is configured, or before the clock runs, stays and is taken then.
 """
 
 import asyncio
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 ACTOR = "feed:drop"
 UNFINISHED = (".part", ".tmp", ".filepart", ".receipt.json")
 FILES_PER_LOOK_MAX = 100
-LATER = frozenset({"submission_in_progress", "clock_not_started"})
+LATER = frozenset({"submission_in_progress", "clock_not_started", "company_unknown"})
 
 
 @dataclass(slots=True)
 class Watch:
-    """Size and time of files at the last look."""
+    """Size and time of files at the last look; `waits`: why files of a company were left for later, told once."""
 
     seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    waits: dict[str, str] = field(default_factory=dict)
 
     def complete(self, folder: Path) -> list[Path]:
         """Files that stood still since the last look, by company and name."""
@@ -70,18 +72,22 @@ async def look(runtime: "Runtime", watch: Watch) -> int:
     files = await asyncio.to_thread(watch.complete, folder) if folder is not None else []
     done = 0
     for path in files:
-        done += await _take(runtime, path)
+        done += await _take(runtime, watch, path)
     return done
 
 
-async def _take(runtime: "Runtime", path: Path) -> bool:
+async def _take(runtime: "Runtime", watch: Watch, path: Path) -> bool:
     company = path.parent.name
     try:
         content = await _receipt(runtime, path, company)
+        watch.waits.pop(company, None)
     except FileNotFoundError:
         return False
     except (Rejected, Problem) as refusal:
         if refusal.code in LATER:
+            if watch.waits.get(company) != refusal.code:
+                watch.waits[company] = refusal.code
+                runtime.log.warning("file_waits", company=company, file=path.name, code=refusal.code)
             return False
         message = getattr(refusal, "message", "") or refusal.detail
         content, ok = json.dumps({"state": "rejected", "code": refusal.code, "reason": message}, indent=1), False
@@ -92,6 +98,8 @@ async def _take(runtime: "Runtime", path: Path) -> bool:
 
 
 async def _receipt(runtime: "Runtime", path: Path, company: str):  # noqa: ANN202
+    async with runtime.pool.acquire() as db:
+        await intake.at_the_door(runtime, db, company)
     stored = await upload.store_blocks(runtime, _blocks(path), "", path.name)
     incoming = Incoming(company, ACTOR, "", stored.sha256, stored.size, "", path.name, lambda _: True)
     taken = await intake.submit(runtime, incoming, "drop folder")

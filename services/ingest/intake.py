@@ -77,17 +77,21 @@ async def submit(runtime: "Runtime", incoming: Incoming, route: str = ROUTE) -> 
     return Taken(known or submission.submission_id, known is not None)
 
 
-async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming, route: str) -> NewSubmission:
+async def at_the_door(runtime: "Runtime", db: asyncpg.Connection, company: str) -> tuple[datetime, date]:
+    """Instant and business day for what a company sends now. Raises Rejected `company_unknown`, `clock_not_started`."""
     moment = await runtime.unit.control.moment(db)
-    if incoming.company not in moment.companies:
+    if company not in moment.companies:
         raise Rejected(
             "company_unknown",
-            f"company {incoming.company!r} is not configured",
+            f"company {company!r} is not configured",
             404,
-            what_to_do=f"PUT /v1/companies/{incoming.company} first",
+            what_to_do=f"PUT /v1/companies/{company} first",
         )
-    now = runtime.clock.now()
-    known_at, business_date = door_time(moment, incoming.company, now, stream=runtime.settings.clock == "stream")
+    return door_time(moment, company, runtime.clock.now(), stream=runtime.settings.clock == "stream")
+
+
+async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming, route: str) -> NewSubmission:
+    known_at, business_date = await at_the_door(runtime, db, incoming.company)
     route = f"POST /v1/companies/{incoming.company}/{route}"
     command = command_id(incoming.actor, route, incoming.key) if incoming.key else None
     if command is not None and not await submissions.key_is_free(db, command, incoming.sha256):
@@ -104,7 +108,7 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
         file_name=incoming.file_name,
         size=incoming.size,
         business_date=business_date,
-        received_at=now,
+        received_at=runtime.clock.now(),
         known_at=known_at,
     )
 

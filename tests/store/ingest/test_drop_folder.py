@@ -52,10 +52,33 @@ async def test_a_broken_file_goes_to_failed_with_the_line_and_the_same_file_agai
     assert len(await door.facts("account.registered")) == 2
 
 
-async def test_a_folder_of_an_unknown_company_is_refused(make_door: MakeDoor, folder: Path) -> None:
+async def test_files_wait_until_the_clock_runs_and_their_company_is_configured(
+    make_door: MakeDoor, folder: Path
+) -> None:
+    door, watch = await make_door(drop_dir=folder), drop_folder.Watch()
+    path = folder / COMPANY / "customers.csv"
+    path.write_bytes(CUSTOMERS)
+    for _ in range(3):
+        assert await drop_folder.look(door.runtime, watch) == 0
+    assert watch.waits == {COMPANY: "company_unknown"} and path.exists()
+    await door.configure()
+    assert await drop_folder.look(door.runtime, watch) == 0
+    assert watch.waits == {COMPANY: "clock_not_started"}
+    assert not list(Path(door.runtime.settings.blob_dir).glob("??/*")), "a file that waits is not stored at each look"
+    await door.tick()
+    assert await drop_folder.look(door.runtime, watch) == 1
+    assert json.loads((folder / COMPANY / "done" / "customers.csv.receipt.json").read_text())["state"] == "done"
+    assert watch.waits == {}
+
+
+async def test_a_nightly_export_that_returns_to_an_earlier_state_is_taken(make_door: MakeDoor, folder: Path) -> None:
     door, watch = await open_door(make_door, folder), drop_folder.Watch()
-    (folder / "acme").mkdir()
-    (folder / "acme" / "x.csv").write_bytes(CUSTOMERS)
-    await drop_folder.look(door.runtime, watch)
-    await drop_folder.look(door.runtime, watch)
-    assert json.loads((folder / "acme" / "failed" / "x.csv.receipt.json").read_text())["code"] == "company_unknown"
+    stopped = CUSTOMERS.replace(b"Nordlicht", b"Suedlicht")
+    for night, content in enumerate((CUSTOMERS, stopped, CUSTOMERS)):
+        (folder / COMPANY / f"night-{night}.csv").write_bytes(content)
+        await drop_folder.look(door.runtime, watch)
+        assert await drop_folder.look(door.runtime, watch) == 1
+    names = [e.name for e in await door.facts("account.registered", "account.updated") if e.account_id == "C-1001"]
+    assert names[-1] == "Nordlicht Werft GmbH" and len(names) == 3
+    last = json.loads((folder / COMPANY / "done" / "night-2.csv.receipt.json").read_text())
+    assert not last["known"] and last["counts"] == {"written": 1, "known": 1}

@@ -56,7 +56,7 @@ class DiscardRecord(BaseModel):
 
 
 class ReleaseStatement(BaseModel):
-    """`overlap` says how equal lines count where that could not be proven; `refused` drops the statement for good."""
+    """`overlap` says how equal lines count where nothing proves it; `refused` leaves it out until somebody books it."""
 
     statement_id: str
     outcome: Literal["booked", "refused"]

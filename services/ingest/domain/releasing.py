@@ -1,6 +1,7 @@
 """Releases by a person: a held-back record is tried again or discarded, a held statement is booked or refused.
 
-Invariant: a statement leaves its hold once; its kept lines then go the way of every other line, in chunks.
+Invariant: a statement is booked once, beside what is booked at its release; its kept lines then go the way of every
+other line, in chunks. A refusal keeps them and can be taken back.
 """
 
 from dataclasses import dataclass, field, replace

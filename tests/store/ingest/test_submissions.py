@@ -108,6 +108,20 @@ async def test_a_held_back_record_is_released_or_discarded_by_a_person(door: Doo
     assert (await door.post(f"/quarantine/{second}/discard", {"reason": "again"})).status_code == 409
 
 
+async def test_a_discarded_record_that_comes_again_is_held_back_again_and_says_how_often(door: Door) -> None:
+    await door.sent(CUSTOMERS)
+    wrong = invoice("1", due_on="2025-12-01")
+    await door.sent(documents(wrong))
+    record_id = (await door.get("/quarantine")).json()["items"][0]["record_id"]
+    await door.post(f"/quarantine/{record_id}/discard", {"reason": "a test of the ERP"})
+    await door.sent(documents(wrong, invoice("2")))
+    assert [r["record_id"] for r in (await door.get("/quarantine")).json()["items"]] == [record_id]
+    told = await door.events("record.quarantined", "record.released")
+    assert [(e.type, e.data.times) for e in told] == [
+        ("record.quarantined", 1), ("record.released", 1), ("record.quarantined", 2),
+    ]  # fmt: skip
+
+
 async def test_facts_of_a_company_that_is_not_configured_are_refused(make_door) -> None:
     door = await make_door()
     await door.tick()

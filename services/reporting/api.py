@@ -4,6 +4,7 @@ Invariant: every path names its company and answers for no other.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -250,6 +251,7 @@ def promise_summary(rows: Sequence[Mapping[str, Any]]) -> PromiseSummary:
         partly_kept=count["partly_kept"],
         broken=count["broken"],
         open=count["open"],
+        cash_waits=sum(row.get("cash_waits", 0) for row in matured),
         kept_by_count=shown(share(count["kept"], sum(row["promises"] for row in matured)), 4),
         kept_by_value=shown(share(received, promised), 4) if one_currency else None,
     )
@@ -284,7 +286,7 @@ async def show_withheld(runtime: Process, company: Company, chosen: Chosen) -> W
     return WithheldSummary.model_validate(
         {
             "by_status": {row["status"]: row["notices"] for row in by_status},
-            "by_reason": [dict(row) for row in by_reason],
+            "by_reason": [asdict(row) for row in by_reason],
         }
     )
 

@@ -66,7 +66,7 @@ async def dso(db: AsyncConnection, place: Place, days: int = SALES_DAYS) -> dict
     months = await _sales_by_month(db, place)
     back: CountBack | None = None
     if total is not None and months and any(months.values()):
-        back = dso_count_back(total.net_minor, months, month_of(on))
+        back = dso_count_back(total.net_minor, months, on)
     return figures | {"count_back": back.text() if back else None, "as_of": on, "base_currency": place.base}
 
 

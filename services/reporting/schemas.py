@@ -125,15 +125,20 @@ class PromiseRow(BaseModel):
     grace_days: int
     taken_by: str
     corrected: bool
+    cash_waits: bool
 
 
 class PromiseSummary(BaseModel):
-    """Ratios over matured promises (kept, partly kept, broken), as parts of one."""
+    """Ratios over matured promises (kept, partly kept, broken), as parts of one.
+
+    `cash_waits`: how many of those not kept belong to accounts whose cash of that time waits for a person.
+    """
 
     kept: int
     partly_kept: int
     broken: int
     open: int
+    cash_waits: int
     kept_by_count: str | None
     kept_by_value: str | None
 
@@ -157,7 +162,10 @@ class DisputeRow(BaseModel):
 
 
 class HoldRow(BaseModel):
-    """`in_force`: ordered and confirmed by the access system; `unconfirmed`: its newest version is not confirmed."""
+    """`in_force`: ordered, confirmed by the access system, and the confirmed lease runs; `lapsed`: that lease ended.
+
+    `unconfirmed`: its newest version is not confirmed.
+    """
 
     hold_id: UUID
     version: int
@@ -176,6 +184,7 @@ class HoldRow(BaseModel):
     confirmed_version: int
     confirmed_at: datetime | None
     in_force: bool
+    lapsed: bool
     unconfirmed: bool
 
 

@@ -47,17 +47,21 @@ class CountBack:
         return f"> {shown(self.days, 0)}" if self.exceeds else shown(self.days) or ""
 
 
-def dso_count_back(receivables_minor: int, sales_by_month: Mapping[Month, int], last: Month) -> CountBack:
+def dso_count_back(receivables_minor: int, sales_by_month: Mapping[Month, int], on: date) -> CountBack:
     """Months' sales are taken from receivables, newest first; a whole month counts all its days, the last its part.
+
+    The month of `on` counts the days that have come: its sales were made in those.
 
     A month with no or negative sales counts its days and takes nothing. Months before the first known end the count.
     """
-    left, days, month = receivables_minor, Fraction(0), last
-    first = min(sales_by_month, default=last)
+    newest = month_of(on)
+    left, days, month = receivables_minor, Fraction(0), newest
+    first = min(sales_by_month, default=newest)
     while left > 0:
         if month < first or not sales_by_month:
             return CountBack(days, exceeds=True)
-        length, sales = monthrange(*month)[1], sales_by_month.get(month, 0)
+        length = on.day if month == newest else monthrange(*month)[1]
+        sales = sales_by_month.get(month, 0)
         if 0 < left < sales:
             return CountBack(days + Fraction(left * length, sales))
         days += length

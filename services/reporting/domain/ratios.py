@@ -1,6 +1,6 @@
 """Shares of a whole, and notices by the reasons that withheld them. None where nothing was counted."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,15 +14,15 @@ class WithheldCount:
     alone: int
 
 
-def withheld_by_reason(notices: Iterable[Sequence[Mapping[str, str]]]) -> list[WithheldCount]:
-    """Most frequent first. A notice with two reasons counts for each, once."""
+def withheld_by_reason(notices: Iterable[tuple[Sequence[str], int]]) -> list[WithheldCount]:
+    """Most frequent first. `notices`: codes of the reasons, and how many notices have them; each code counts once."""
     named: dict[str, list[int]] = {}
-    for reasons in notices:
-        codes = sorted({reason["code"] for reason in reasons})
+    for reasons, notices_alike in notices:
+        codes = sorted(set(reasons))
         for code in codes:
             count = named.setdefault(code, [0, 0])
-            count[0] += 1
-            count[1] += len(codes) == 1
+            count[0] += notices_alike
+            count[1] += notices_alike if len(codes) == 1 else 0
     rows = [WithheldCount(code, total, alone) for code, (total, alone) in named.items()]
     return sorted(rows, key=lambda row: (-row.notices, row.code))
 

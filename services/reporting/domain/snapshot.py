@@ -97,11 +97,11 @@ def dso_figures(total: Aging | None, sales_minor: int | None, days: int) -> dict
 
 
 def count_notices(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Outcomes by status, and what was withheld by reason. `rows`: status, reasons, notices (how many alike)."""
+    """Outcomes by status, and what was withheld by reason. `rows`: status, codes, notices (how many alike)."""
     by_status: dict[str, int] = {}
     for row in rows:
         by_status[row["status"]] = by_status.get(row["status"], 0) + row["notices"]
-    withheld = [row["reasons"] for row in rows if row["status"] == "withheld" for _ in range(row["notices"])]
+    withheld = [(row["codes"], row["notices"]) for row in rows if row["status"] == "withheld"]
     return {"by_status": by_status, "withheld": [asdict(row) for row in withheld_by_reason(withheld)]}
 
 

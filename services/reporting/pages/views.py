@@ -34,14 +34,15 @@ async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
     by_status, by_reason = await lists.withheld(db, company, recent)
     holds = await lists.holds(db, company, Window(), None, ROWS_MAX)
     reconciled = await lists.reconciliations(db, company, Window(on, on), None, FIGURES_MAX)
+    closed = snapshots[-1] if snapshots and snapshots[-1]["date"] == on else None
+    at_close = _banks(closed["bank_accounts"] if closed else {}, on)
     return {
         "aging": [shown_row(row) for row in rows],
         "total": shown_row(total) if total else None,
         "aging_chart": _aging_chart(shown_row(total), place.base) if total else None,
         "dso": await reports.dso(db, place),
-        "today": snapshots[-1]["figures"] if snapshots and snapshots[-1]["date"] == on else None,
         "trend": _trend(snapshots),
-        "cash": await _cash(db, place),
+        "cash": await _cash(db, place, _complete_through(at_close)),
         "withheld_days": WITHHELD_DAYS,
         "outcomes": {row["status"]: row["notices"] for row in by_status},
         "reasons": by_reason,
@@ -50,10 +51,8 @@ async def overview(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
         "proposed": [row for row in holds if row["status"] == "proposed"],
         "unconfirmed": [row for row in holds if row["unconfirmed"]],
         "promises": promise_summary(await lists.promise_outcomes(db, company, Window())),
-        "promises_open": list(reversed(await lists.promises(db, company, Window(status="open"), None, LONG_LIST)))[
-            :SHORT_LIST
-        ],
-        "banks": _banks(place),
+        "promises_open": await lists.promises_due_next(db, company, SHORT_LIST),
+        "banks": _banks(place.clock["bank_accounts"], on),
         "reconciled": reconciled,
         "differences": [row for row in reconciled if row["difference_minor"] != 0],
     }
@@ -76,11 +75,14 @@ def _trend(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"net": line(net), "overdue": line(overdue), "days": len(snapshots)}
 
 
-async def _cash(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
-    """Credits of the last four weeks by day in the base currency, and the rows behind them."""
-    on = place.cut.on
+async def _cash(db: AsyncConnection, place: reports.Place, through: date | None) -> dict[str, Any]:
+    """Credits of the four weeks up to the last complete bank day, by day in the base currency, as known at the close.
+
+    While no bank day is complete the weeks end at the close, and `day` is None.
+    """
+    on = min(through or place.cut.on, place.cut.on)
     begin = on - timedelta(days=CASH_DAYS - 1)
-    rows = await lists.cash_received(db, place.cut.company, Window(begin, on), None, CASH_ROWS_MAX)
+    rows = await lists.cash_received(db, place.cut.company, Window(begin, on), None, CASH_ROWS_MAX, place.cut.on)
     days: dict[date, dict[str, int]] = {}
     for row in rows:
         sums = days.setdefault(row["accounted_on"], {})
@@ -99,16 +101,32 @@ async def _cash(db: AsyncConnection, place: reports.Place) -> dict[str, Any]:
         sums_of = by_bank.setdefault((row["bank_account"], row["currency"]), [0, 0])
         sums_of[0] += row["payments"]
         sums_of[1] += row["amount_minor"]
-    return {"chart": chart, "rows": rows, "weeks": weeks, "by_bank": by_bank, "total": sum(m for _, m in known)}
+    last = [row for row in rows if row["accounted_on"] == on]
+    return {
+        "chart": chart,
+        "rows": rows,
+        "weeks": weeks,
+        "by_bank": by_bank,
+        "total": sum(m for _, m in known),
+        "day": on if through else None,
+        "day_minor": sum_in_base(days.get(on, {}), place.base, place.rate),
+        "day_payments": sum(row["payments"] for row in last),
+    }
 
 
-def _banks(place: reports.Place) -> list[dict[str, Any]]:
+def _banks(reach: Mapping[str, str | None], on: date) -> list[dict[str, Any]]:
     """Each bank account with how far its data reach and how many days that is behind the closed day."""
     found = []
-    for bank, reached in sorted(place.clock["bank_accounts"].items()):
+    for bank, reached in sorted(reach.items()):
         through = date.fromisoformat(reached) if reached else None
-        found.append({"id": bank, "through": through, "behind": (place.cut.on - through).days if through else None})
+        found.append({"id": bank, "through": through, "behind": (on - through).days if through else None})
     return found
+
+
+def _complete_through(banks: Sequence[Mapping[str, Any]]) -> date | None:
+    """The last day that the statements of every bank account cover; None while one has none."""
+    ends = [bank["through"] for bank in banks]
+    return min(ends) if ends and None not in ends else None
 
 
 async def account(db: AsyncConnection, place: reports.Place, account_id: str, from_on: date) -> dict[str, Any]:

@@ -237,6 +237,7 @@ def gap(rows: Rows, event: Event) -> None:
 
 
 def quarantined(rows: Rows, event: Event) -> None:
+    """The n-th refusal outranks the release of the one before it, and is outranked by its own release."""
     data: QuarantineState = event.data
     released = isinstance(data, RecordReleased)
     row = {
@@ -249,6 +250,6 @@ def quarantined(rows: Rows, event: Event) -> None:
         "reason": data.reason,
         "released": released,
         "since_on": event.envelope.business_date,
-        "rank": 2 if released else 1,
+        "rank": 2 * getattr(data, "times", 1) - (not released),
     }
     rows.put_version("quarantine", (data.company, data.record_id), row, "rank")

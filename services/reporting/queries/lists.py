@@ -9,9 +9,10 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.reporting.domain.ratios import WithheldCount, withheld_by_reason
 from services.reporting.tables import (
     account,
     application,
@@ -78,14 +79,48 @@ def _page(query: sa.Select, keys: Sequence[sa.ColumnElement], after: After, limi
     return query.order_by(*(key.desc() if newest else key for key in keys)).limit(limit)
 
 
+def _cash_waits() -> sa.ColumnElement[bool]:
+    """A promise was not kept, while cash of the account from its time lies on no item, or cash may be the account's."""
+    p, part, c = promise, payment_part, candidate
+    own = (
+        sa.select(sa.literal(1))
+        .select_from(
+            part.join(payment, sa.and_(payment.c.company == part.c.company, payment.c.payment_id == part.c.payment_id))
+        )
+        .where(
+            part.c.company == p.c.company,
+            part.c.account_id == p.c.account_id,
+            part.c.currency == p.c.currency,
+            sa.or_(part.c.unapplied_minor > 0, part.c.on_account_minor > 0),
+            payment.c.valued_on >= p.c.taken_on,
+        )
+    )
+    perhaps = sa.select(sa.literal(1)).where(
+        c.c.company == p.c.company,
+        c.c.account_id == p.c.account_id,
+        c.c.currency == p.c.currency,
+        c.c.live,
+        c.c.since_on >= p.c.taken_on,
+    )
+    return sa.and_(p.c.status.in_(("broken", "partly_kept")), sa.or_(own.exists(), perhaps.exists()))
+
+
 async def promises(db: AsyncConnection, company: str, window: Window, after: After, limit: int) -> list[sa.RowMapping]:
     """By due date, newest first."""
-    query = _windowed(_with_name(promise), promise, promise.c.due_on, window).where(promise.c.company == company)
+    columns = (*promise.c, _cash_waits().label("cash_waits"))
+    query = _windowed(_with_name(promise, *columns), promise, promise.c.due_on, window)
+    query = query.where(promise.c.company == company)
     return await _rows(db, _page(query, (promise.c.due_on, promise.c.promise_id), after, limit, newest=True))
 
 
+async def promises_due_next(db: AsyncConnection, company: str, limit: int) -> list[sa.RowMapping]:
+    """Open promises, the earliest due first."""
+    query = _with_name(promise).where(promise.c.company == company, promise.c.status == "open")
+    return await _rows(db, query.order_by(promise.c.due_on, promise.c.promise_id).limit(limit))
+
+
 async def promise_outcomes(db: AsyncConnection, company: str, window: Window) -> list[sa.RowMapping]:
-    """Counts and sums by status and currency of promises due in the window."""
+    """Counts and sums by status and currency of promises due in the window; `cash_waits` as on each promise."""
     p = promise
     received = sa.cast(sa.func.sum(sa.func.least(p.c.received_minor, p.c.amount_minor)), sa.BigInteger)
     query = sa.select(
@@ -94,6 +129,7 @@ async def promise_outcomes(db: AsyncConnection, company: str, window: Window) ->
         sa.func.count().label("promises"),
         sa.cast(sa.func.sum(p.c.amount_minor), sa.BigInteger).label("amount_minor"),
         received.label("received_minor"),
+        sa.func.count().filter(_cash_waits()).label("cash_waits"),
     ).where(p.c.company == company)
     return await _rows(db, _windowed(query, p, p.c.due_on, window).group_by(p.c.status, p.c.currency))
 
@@ -126,8 +162,15 @@ def _confirmed() -> sa.Subquery:
 
 
 async def holds(db: AsyncConnection, company: str, window: Window, after: After, limit: int) -> list[sa.RowMapping]:
-    """Newest first. `in_force`: ordered and confirmed; `unconfirmed`: this version was not confirmed yet."""
+    """Newest first. `in_force`: ordered, confirmed, and the lease of the confirmation runs at the last tick.
+
+    `lapsed`: confirmed once, but the lease has ended; access systems then restore access by themselves. `unconfirmed`:
+    this version was not confirmed yet.
+    """
     told = _confirmed()
+    clock = metadata.tables["business_clock"]
+    ends_at = told.c.confirmed_at + sa.func.make_interval(0, 0, 0, 0, 0, 0, hold.c.lease_s)
+    ended = sa.func.coalesce(ends_at <= sa.select(sa.func.max(clock.c.at)).scalar_subquery(), False)
     version = sa.func.coalesce(told.c.confirmed_version, 0)
     live = hold.c.status.in_(("ordered", "renewed"))
     names = sa.and_(account.c.company == hold.c.company, account.c.account_id == hold.c.account_id)
@@ -137,7 +180,8 @@ async def holds(db: AsyncConnection, company: str, window: Window, after: After,
         sa.func.coalesce(account.c.name, "").label("account_name"),
         version.label("confirmed_version"),
         told.c.confirmed_at,
-        sa.and_(live, version > 0).label("in_force"),
+        sa.and_(live, version > 0, ~ended).label("in_force"),
+        sa.and_(live, version > 0, ended).label("lapsed"),
         sa.and_(hold.c.status.in_(("ordered", "renewed", "lifted")), version < hold.c.version).label("unconfirmed"),
     ).select_from(joined.outerjoin(account, names))
     query = _windowed(query, hold, hold.c.business_date, window).where(hold.c.company == company)
@@ -154,35 +198,35 @@ async def notices(db: AsyncConnection, company: str, window: Window, after: Afte
 
 async def withheld(
     db: AsyncConnection, company: str, window: Window
-) -> tuple[list[sa.RowMapping], list[sa.RowMapping]]:
+) -> tuple[list[sa.RowMapping], list[WithheldCount]]:
     """Outcomes by status; and per reason how many notices name it, and how many name it alone."""
     day = notice.c.outcome_on
     chosen = _windowed(sa.select(notice.c.notice_id), notice, day, window).where(notice.c.company == company)
     by_status = sa.select(notice.c.status, sa.func.count().label("notices")).where(
         notice.c.company == company, notice.c.notice_id.in_(chosen)
     )
-    part = sa.func.jsonb_array_elements(notice.c.reasons).table_valued(sa.column("value", JSONB)).lateral()
-    codes = (
-        sa.select(notice.c.notice_id, part.c.value["code"].astext.label("code"))
-        .select_from(notice.join(part, sa.true()))
-        .where(notice.c.company == company, notice.c.status == "withheld", notice.c.notice_id.in_(chosen))
-        .distinct()
-        .subquery()
+    codes = sa.func.jsonb_path_query_array(notice.c.reasons, sa.cast("$[*].code", JSONPATH), type_=JSONB).label("codes")
+    alike = sa.select(codes, sa.func.count().label("notices")).where(
+        notice.c.company == company, notice.c.status == "withheld", notice.c.notice_id.in_(chosen)
     )
-    alone = sa.select(codes.c.notice_id).group_by(codes.c.notice_id).having(sa.func.count() == 1)
-    count = sa.func.count().label("notices")
-    single = sa.func.count().filter(codes.c.notice_id.in_(alone)).label("alone")
-    by_reason = sa.select(codes.c.code, count, single).group_by(codes.c.code).order_by(count.desc(), codes.c.code)
-    return await _rows(db, by_status.group_by(notice.c.status)), await _rows(db, by_reason)
+    combinations = await _rows(db, alike.group_by(codes))
+    by_reason = withheld_by_reason((row["codes"], row["notices"]) for row in combinations)
+    return await _rows(db, by_status.group_by(notice.c.status)), by_reason
 
 
 async def cash_received(
-    db: AsyncConnection, company: str, window: Window, after: After, limit: int
+    db: AsyncConnection,
+    company: str,
+    window: Window,
+    after: After,
+    limit: int,
+    come_by_on: date | None = None,
 ) -> list[sa.RowMapping]:
-    """Credits by day of booking, bank account and currency, oldest first."""
+    """Credits by day of booking, bank account and currency, oldest first; `come_by_on`: those known by then."""
     total = sa.cast(sa.func.sum(receipt.c.amount_minor), sa.BigInteger).label("amount_minor")
     keys = (receipt.c.accounted_on, receipt.c.bank_account, receipt.c.currency)
     query = sa.select(*keys, sa.func.count().label("payments"), total).where(receipt.c.company == company)
+    query = query.where(receipt.c.business_date <= come_by_on) if come_by_on else query
     query = _windowed(query, receipt, receipt.c.accounted_on, window).group_by(*keys)
     return await _rows(db, _page(query, keys, after, limit, newest=False))
 

@@ -1,6 +1,7 @@
 """What the close of a day reads: open amounts, cash, sales, notices and sums by `accounted_on` up to that day.
 
-A state as of a day is the current one less what was accounted later, so that its cost follows what is open.
+A state as of a day is the current one less what was accounted later; cash applied and bank lines come from sums by day.
+So the cost of a close follows what is open and what is new, and the number of days, never the number of payments.
 """
 
 from dataclasses import dataclass, field
@@ -48,22 +49,16 @@ select currency, bank_account, place, sum(minor)::bigint as minor from (
     where company = $1 and accounted_on > $2 and place in ('unapplied', 'on_account', 'unidentified')
 ) as moved group by currency, bank_account, place
 """
-APPLIED = """
-select currency, bank_account, sum(minor)::bigint as minor from (
-    select currency, bank_account, applied_minor as minor from payment_part where company = $1
-    union all
-    select currency, bank_account, -delta_minor from payment_posting
-    where company = $1 and accounted_on > $2 and place = 'applied'
-) as moved group by currency, bank_account
+BANK_DAYS = """
+select bank_account, currency, figure, sum(minor)::bigint as minor from bank_day
+where company = $1 and accounted_on <= $2 group by bank_account, currency, figure
 """
-BANK_LINES = """
-select bank_account, currency, 'credits_minor' as figure, sum(amount_minor)::bigint as minor,
-    coalesce(sum(amount_minor) filter (where business_date > $2), 0)::bigint as later
-from receipt where company = $1 and accounted_on <= $2 group by bank_account, currency
+LATER_LINES = """
+select bank_account, currency, 'credits_minor' as figure, sum(amount_minor)::bigint as later
+from receipt where company = $1 and accounted_on <= $2 and business_date > $2 group by bank_account, currency
 union all
-select bank_account, currency, 'debits_minor', sum(amount_minor)::bigint,
-    coalesce(sum(amount_minor) filter (where business_date > $2), 0)::bigint
-from bank_debit where company = $1 and accounted_on <= $2 group by bank_account, currency
+select bank_account, currency, 'debits_minor', sum(amount_minor)::bigint
+from bank_debit where company = $1 and accounted_on <= $2 and business_date > $2 group by bank_account, currency
 """
 LATER_ITEMS = """
 select currency, side, sum(remaining_delta_minor)::bigint as later from item_posting
@@ -100,8 +95,10 @@ select currency, bank_account, count(*)::int as payments, sum(amount_minor)::big
 from receipt where company = $1 and accounted_on = $2 group by currency, bank_account
 """
 NOTICES = """
-select status, reasons, count(*)::int as notices from notice
-where company = $1 and outcome_on = $2 and status <> 'sending' group by status, reasons
+select status, codes, count(*)::int as notices from (
+    select status, jsonb_path_query_array(reasons, '$[*].code') as codes from notice
+    where company = $1 and outcome_on = $2 and status <> 'sending'
+) as answered group by status, codes
 """
 FORGET_DAY = """
 with aging as (delete from day_aging where company = $1 and date = $2)
@@ -161,10 +158,9 @@ async def _load_found(
         amounts[key] = amounts.get(key, 0) + row["remaining_minor"]
     for row in off_items:
         amounts[row["bank_account"], f"{row['place']}_minor", row["currency"]] = row["minor"]
-    for row in await db.fetch(APPLIED, company, on):
-        amounts[row["bank_account"], "applied_minor", row["currency"]] = row["minor"]
-    for row in await db.fetch(BANK_LINES, company, on):
+    for row in await db.fetch(BANK_DAYS, company, on):
         amounts[row["bank_account"], row["figure"], row["currency"]] = row["minor"]
+    for row in await db.fetch(LATER_LINES, company, on):
         later[row["bank_account"], row["figure"], row["currency"]] = row["later"]
     for row in await db.fetch(LATER_ITEMS, company, on):
         later[ITEMS, f"{row['side']}_minor", row["currency"]] = row["later"]

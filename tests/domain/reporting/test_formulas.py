@@ -82,16 +82,23 @@ def test_negative_receivables_give_a_negative_dso() -> None:
 
 def test_d4_count_back_takes_a_part_of_the_last_month() -> None:
     sales = {(2026, 1): 200, (2025, 12): 400, (2025, 11): 600, (2025, 10): 700, (2025, 9): 500}
-    assert dso_count_back(2000, sales, (2026, 1)).days == 129
+    assert dso_count_back(2000, sales, date(2026, 1, 31)).days == 129
+
+
+def test_count_back_counts_only_the_days_of_the_newest_month_that_have_come() -> None:
+    sales = {(2026, 1): 50, (2025, 12): 310}
+    assert dso_count_back(100, sales, date(2026, 1, 9)).days == 9 + 5
+    assert dso_count_back(25, sales, date(2026, 1, 9)).days == Fraction(9, 2)
+    assert dso_count_back(400, sales, date(2026, 1, 9)).text() == "> 40"
 
 
 def test_d5_a_month_without_sales_adds_its_days() -> None:
-    found = dso_count_back(300, {(2026, 3): 100, (2026, 2): 0, (2026, 1): 400}, (2026, 3))
+    found = dso_count_back(300, {(2026, 3): 100, (2026, 2): 0, (2026, 1): 400}, date(2026, 3, 31))
     assert found.days == Fraction(149, 2)
 
 
 def test_d5_history_that_ends_is_said() -> None:
-    assert dso_count_back(300, {(2026, 3): 100, (2026, 2): 100}, (2026, 3)).text() == "> 59"
+    assert dso_count_back(300, {(2026, 3): 100, (2026, 2): 100}, date(2026, 3, 31)).text() == "> 59"
 
 
 def test_d7_simple_best_possible_and_what_lies_between() -> None:
@@ -117,13 +124,19 @@ def test_promises_are_counted_when_matured_and_valued_up_to_what_was_promised() 
     assert promise_summary([]).kept_by_count is None
 
 
+def test_broken_promises_whose_cash_waits_are_counted_apart_and_stay_broken() -> None:
+    rows = [outcomes("broken", 3, 300) | {"cash_waits": 2}, outcomes("partly_kept", 1, 100, 50) | {"cash_waits": 1}]
+    kept = promise_summary([*rows, outcomes("kept", 1, 100, 100) | {"cash_waits": 0}])
+    assert (kept.broken, kept.partly_kept, kept.cash_waits) == (3, 1, 3)
+
+
 def test_promises_of_two_currencies_have_no_common_value() -> None:
     kept = promise_summary([outcomes("kept", 1, 100, 100), outcomes("broken", 1, 100, currency="USD")])
     assert (kept.kept_by_count, kept.kept_by_value) == ("0.5000", None)
 
 
 def test_a_notice_withheld_for_two_reasons_counts_for_each() -> None:
-    rows = withheld_by_reason([[{"code": "A"}, {"code": "B"}], [{"code": "A"}, {"code": "A"}], [{"code": "B"}]])
+    rows = withheld_by_reason([(["A", "B"], 1), (["A", "A"], 1), (["B"], 1)])
     assert [(r.code, r.notices, r.alone) for r in rows] == [("A", 2, 1), ("B", 2, 1)]
 
 

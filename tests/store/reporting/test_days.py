@@ -3,6 +3,8 @@
 from datetime import date, timedelta
 from typing import Any
 
+from shared.events.payments import BankDebitReceived
+from shared.ids import derive
 from tests.store.reporting.world import World
 
 DUE = date(2026, 2, 20)
@@ -87,3 +89,43 @@ async def test_without_totals_of_the_subledger_nothing_agrees(world: World) -> N
     await world.close(None)
     rows = await world.rows("select difference_minor from reconciliation where scope = 'items'")
     assert {row["difference_minor"] for row in rows} == {None}
+
+
+SUMS = """
+select bank_account, figure, sum(minor)::bigint as minor from bank_day
+group by 1, 2 having sum(minor) <> 0 order by 1, 2
+"""
+
+
+async def test_sums_of_a_bank_account_run_along_and_count_nothing_twice(world: World) -> None:
+    await story(world)
+    told = [world.received("P", 600), world.state("P", 600, version=1, applied={"B": 500}, unapplied=100)]
+    await world.tell(*told)
+    fee = BankDebitReceived(
+        company=world.company,
+        debit_id=derive("debit", "fee"),
+        bank_account="EUR-1",
+        document_on=world.on,
+        valued_on=world.on,
+        accounted_on=world.on,
+        amount_minor=7,
+        currency="EUR",
+    )
+    await world.tell(world.state("P", 600, applied={"A": 100, "B": 500}), fee, fee)
+    await world.tell(fee)
+    rows = [(row["bank_account"], row["figure"], row["minor"]) for row in await world.rows(SUMS)]
+    assert rows == [
+        ("EUR-1", "applied_minor", 600),
+        ("EUR-1", "credits_minor", 600),
+        ("EUR-1", "debits_minor", 7),
+    ]
+
+
+async def test_a_close_reads_sums_by_day_and_never_all_lines_again(world: World) -> None:
+    """Rows that were summed when they came are not looked at: history without rows still reconciles."""
+    totals = await story(world)
+    async with world.pool.acquire() as db:
+        await db.execute("delete from receipt")
+        await db.execute("delete from payment_posting where place = 'applied'")
+    await world.close(totals)
+    assert await world.rows("select 1 from reconciliation where difference_minor <> 0") == []

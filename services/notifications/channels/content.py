@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from babel import Locale
 from babel.dates import format_date
+from babel.localedata import locale_identifiers
 from babel.numbers import NumberPattern
 from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
@@ -29,6 +30,7 @@ TEXT_CHARS_MAX = 200
 CRLF = "\r\n"
 NOTICE_OF_TEMPLATE = {"reminder_friendly": "reminder_1", "reminder_firm": "reminder_2", "reminder_final": "final"}
 NOTICE_OF_KIND = {"hold_warning": "hold_warning", "broken_promise": "broken_promise", "escalation": "final"}
+_LOCALES = frozenset(locale_identifiers())
 _BARE_LINE_BREAK = re.compile(r"[\r\n](?![\n \t])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -37,6 +39,18 @@ def language_of(letter: Letter) -> str:
     """The reader's language if we write it, else English."""
     short = letter.language[:2].lower()
     return short if short in LANGUAGES else "en"
+
+
+def locale_of(letter: Letter) -> Locale:
+    """How dates and amounts are written: by the language with the region it names, else with the debtor's country.
+
+    English without a country that writes English is written as in Britain; other languages have one form for all.
+    """
+    language = language_of(letter)
+    region = letter.language[3:5].upper() if letter.language[2:3] in ("-", "_") else letter.country.upper()
+    if language == letter.language[:2].lower() and f"{language}_{region}" in _LOCALES:
+        return Locale.parse(f"{language}_{region}")
+    return Locale.parse("en_GB" if language == "en" else language)
 
 
 def wording_of(letter: Letter) -> str:
@@ -98,7 +112,7 @@ def _render(name: str, facts: dict[str, Any], phrases: dict[str, str]) -> str:
 
 
 def _facts(letter: Letter, language: str) -> dict[str, Any]:
-    locale = Locale.parse(language)
+    locale = locale_of(letter)
     days = _texts(language)["words"]["days"]
     rows = [
         {
@@ -118,7 +132,7 @@ def _facts(letter: Letter, language: str) -> dict[str, Any]:
         "creditor": letter.sender.name,
         "customer": one_line(letter.account_name) or letter.account_id,
         "name": one_line(letter.contact_name),
-        "postal": letter.sender.postal,
+        "postal": [line for line in letter.sender.postal if line != letter.sender.name],
         "phone": letter.sender.phone,
         "bank_details": letter.sender.bank_details,
         "reference": letter.reference,

@@ -30,6 +30,7 @@ class Letter:
     written_on: date
     items: tuple[NoticeItem, ...]
     credits_minor: dict[str, int] = field(default_factory=dict)
+    country: str = ""
 
     def totals(self) -> dict[str, int]:
         """Claim per currency: what is open less what is disputed."""

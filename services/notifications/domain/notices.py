@@ -97,6 +97,7 @@ def letter_of(row: NoticeRow, outcome: Pass, known: Known, policy: ContactPolicy
         account_id=row.account_id,
         contact_id=row.contact_id,
         account_name=known.account.name if known.account else "",
+        country=known.account.country if known.account else "",
         contact_name=contact.name,
         recipient=contact.email,
         sender=policy.sender,

@@ -5,12 +5,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import policy as email_policy
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
+import yaml
 from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sample.bank import BANK_ACCOUNTS
 from services.notifications.channels.content import LANGUAGES, amount, compose, one_line, rfc5322, wording_of
 from services.notifications.domain.letter import Letter, message_id
 from shared.ids import derive
@@ -70,6 +73,47 @@ def test_it_speaks_the_readers_language_or_english(language: str, subject: str, 
     made = letter(language=language)
     assert read(made)["Subject"].startswith(subject)
     assert number in text_of(made)
+
+
+@pytest.mark.parametrize(
+    ("language", "country", "due_on"),
+    [
+        ("en", "GB", "10 Jan 2026"),
+        ("en", "US", "Jan 10, 2026"),
+        ("en", "DE", "10 Jan 2026"),
+        ("en", "", "10 Jan 2026"),
+        ("en-US", "GB", "Jan 10, 2026"),
+        ("de", "AT", "10.01.2026"),
+        ("de", "", "10.01.2026"),
+        ("fr", "FR", "10 janv. 2026"),
+        ("xx", "JP", "10 Jan 2026"),
+    ],
+)
+def test_dates_follow_the_language_and_the_country_of_the_reader(language: str, country: str, due_on: str) -> None:
+    made = letter(
+        language=language, country=country, items=(noted(1, 100).model_copy(update={"due_on": date(2026, 1, 10)}),)
+    )
+    assert due_on in text_of(made) and due_on in html_of(made)
+
+
+def test_the_company_is_named_once_in_the_signature() -> None:
+    sender = rules().sender.model_copy(update={"name": "Acme GmbH", "postal": ("Acme GmbH", "Am Kai 1", "Hamburg")})
+    text = text_of(letter(sender=sender))
+    assert "Acme GmbH\nAm Kai 1\nHamburg" in text.replace("\r\n", "\n") and "Acme GmbH\nAcme GmbH" not in text
+    assert html_of(letter(sender=sender)).count("Acme GmbH<br>") == 0
+
+
+def test_a_reminder_says_where_to_pay() -> None:
+    sender = rules().sender.model_copy(update={"bank_details": ("Elbe Bank, DE64 2019",)})
+    for body in (text_of(letter(sender=sender)), html_of(letter(sender=sender))):
+        assert "Please pay to:" in body and "Elbe Bank, DE64 2019" in body
+    assert "Please pay to:" not in text_of(letter(sender=sender.model_copy(update={"bank_details": ()})))
+
+
+def test_the_sample_policy_names_the_accounts_whose_statements_the_sample_makes() -> None:
+    content = yaml.safe_load((Path(__file__).parents[3] / "deploy" / "policies" / "contact.yaml").read_text())
+    details = " ".join(content["sender"]["bank_details"]).replace(" ", "")
+    assert all(account.iban in details and account.bic in details for account in BANK_ACCOUNTS)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

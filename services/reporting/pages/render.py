@@ -93,7 +93,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "amount": amount, "day": day, "instant": instant, "money": money, "percent": percent, "plain": words.plain,
-        "reason": words.reason, "kind": words.kind, "bucket": words.bucket, "figure": words.figure, "short": short,
+        "reason": words.reason, "waits": words.waits,
+        "kind": words.kind, "bucket": words.bucket, "figure": words.figure, "short": short,
     }  # fmt: skip
     environment.globals["link"] = link
     return environment

@@ -78,6 +78,14 @@ def reason(code: str) -> str:
     return REASONS.get(code, plain(code))
 
 
+def waits(rule: str) -> str:
+    """Why cash of a known account waits, from the rule that knew whose it is: `own_reference/overpaid`."""
+    told_by, _, ending = rule.partition("/")
+    if ending == "overpaid":
+        return "Paid more than was open"
+    return f"Whose it is tells the {plain(told_by).lower()}; for which items is not clear" if told_by else "–"
+
+
 def kind(code: str) -> str:
     return CASH_KINDS.get(code, plain(code))
 

@@ -43,10 +43,13 @@ class Book:
 
 @dataclass
 class Timing:
-    """Seconds from the first file to the settled pages, and how many of them were spent waiting for markers."""
+    """Seconds from the first file to the settled pages, how many of them were spent waiting for markers, and how many
+    of the sample's days this run fed."""
 
     total_s: float = 0.0
     waited_s: float = 0.0
+    days: int = 0
+    days_fed: int = 0
 
 
 async def run_feed(info: StackInfo) -> bool:
@@ -82,7 +85,8 @@ async def feed_all(client: Client, out: Path) -> tuple[Book, Timing]:
             await feed_day(client, company, book, out, folder)
         if number % SAY_EVERY_DAYS == 0 or number == len(folders):
             print(f"  {folder.name}: day {number} of {len(folders)}, {monotonic() - began:.0f} s", flush=True)
-    return book, Timing(monotonic() - began, client.waited_s)
+    fed = sum(folder.name > done for folder in folders)
+    return book, Timing(monotonic() - began, client.waited_s, len(folders), fed)
 
 
 async def configure(client: Client, company: dict[str, Any]) -> None:

@@ -67,19 +67,25 @@ async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> boo
     _print_promises(log, truth)
     _print_notices(log, client)
     _print_holds(log)
-    await _print_reports(client, company["company"])
+    different = await _print_reports(client, company["company"])
     audit = await _audit(client)
     _print_audit(audit)
     _print_speed(log, timing)
-    found = failures(score, audit)
+    found = failures(score, audit, different)
     print("\nVerdict           " + ("passed" if not found else "FAILED: " + "; ".join(found)), flush=True)
     return not found
 
 
-def failures(score: Score, audit: dict[str, Any]) -> list[str]:
-    """What must not be: payments applied wrongly, wrongful notices, a failed audit, and, where a run is long enough
-    to judge by, too few payments applied automatically and rightly."""
+def failures(score: Score, audit: dict[str, Any], different: int = 0) -> list[str]:
+    """What must not be: payments applied wrongly, lost or without a truth, wrongful notices, a failed audit, `different`
+    control totals, and, where a run is long enough to judge by, too few payments applied automatically and rightly."""
     found = []
+    if score.count[NEVER_RECEIVED]:
+        found.append(f"{score.count[NEVER_RECEIVED]} payments of the sample never came")
+    if score.missing:
+        found.append(f"{score.missing} payments of the sample have no truth")
+    if different:
+        found.append(f"{different} control totals differ from the reports")
     if score.count[WRONG]:
         found.append(f"{score.count[WRONG]} payments applied wrongly")
     if audit.get("wrongful_notices") != 0:
@@ -165,6 +171,8 @@ def _print_notices(log: Log, client: Client) -> None:
     requested = len(log.of("notice.requested"))
     reasons = Counter(reason.code for event in log.of("notice.withheld") for reason in event.data.reasons)
     counts = {name: len(log.of(f"notice.{name}")) for name in ("sent", "withheld", "failed", "unknown")}
+    ended = {event.data.notice_id for name in counts for event in log.of(f"notice.{name}")}
+    counts["waiting"] = len({event.data.notice_id for event in log.of("notice.requested")} - ended)
     print(f"\nNotices           requested {requested}, " + ", ".join(f"{n} {c}" for n, c in counts.items()))
     print(f"  mails in the sink {len(list(client.info.mail_dir.rglob('*.eml')))}")
     for code, count in reasons.most_common():
@@ -199,7 +207,8 @@ def hold_figures(events: Iterable[Event]) -> dict[str, int]:
     }
 
 
-async def _print_reports(client: Client, company: str) -> None:
+async def _print_reports(client: Client, company: str) -> int:
+    """Returns how many control totals differ from the reports."""
     base = f"/v1/companies/{company}"
     _print_aging(await client.call("audrey", "GET", "reporting", f"{base}/aging"))
     dso = await client.call("audrey", "GET", "reporting", f"{base}/dso")
@@ -213,6 +222,7 @@ async def _print_reports(client: Client, company: str) -> None:
     for row in different[:10]:
         figure = f"{row['scope']} {row['figure']} {row['currency']}"
         print(f"    {figure}: {row['expected_minor']} against {row['found_minor']}")
+    return len(different)
 
 
 def _print_aging(report: dict[str, Any]) -> None:
@@ -251,6 +261,11 @@ def _print_audit(audit: dict[str, Any]) -> None:
 
 
 def _print_speed(log: Log, timing: "Timing") -> None:
+    if timing.days_fed < timing.days:
+        print(
+            f"\nSpeed             {timing.days - timing.days_fed} of {timing.days} days were fed before: not measured"
+        )
+        return
     print(
         f"\nSpeed             {log.records} records on the log in {timing.total_s:.1f} s "
         f"({log.records / max(timing.total_s, 0.001):.0f}/s), {timing.waited_s:.1f} s of it waiting for markers"

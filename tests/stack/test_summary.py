@@ -65,4 +65,4 @@ def test_a_payment_of_somebodys_own_file_is_counted_apart_and_fails_nothing() ->
 def test_a_payment_of_the_sample_that_was_applied_without_a_truth_is_wrong() -> None:
     score, foreign = judged("camt-EUR-1.xml")
     assert (foreign.count, score.count[WRONG], score.missing) == (0, 1, 1)
-    assert verdict(score) == ["1 payments applied wrongly"]
+    assert verdict(score) == ["1 payments of the sample have no truth", "1 payments applied wrongly"]

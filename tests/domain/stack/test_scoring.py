@@ -466,6 +466,18 @@ def test_the_verdict_hangs_on_wrong_wrongful_audit_and_share(score: Score, audit
     assert len(failures(score, audit)) == count
 
 
+def test_lost_payments_and_totals_that_differ_fail_the_verdict() -> None:
+    score = of_endings(right=300)
+    assert failures(score, GOOD_AUDIT) == []
+    assert failures(score, GOOD_AUDIT, 2) == ["2 control totals differ from the reports"]
+    score.add(NEVER_RECEIVED, 10)
+    score.missing += 1
+    assert failures(score, GOOD_AUDIT) == [
+        "1 payments of the sample never came",
+        "1 payments of the sample have no truth",
+    ]
+
+
 def hold(model: type[HoldState], name: str, version: int) -> HoldState:
     return model(
         company=COMPANY, hold_id=derive("hold", name), version=version, account_id="acct", grade="restrict",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from hashlib import sha256
 from itertools import combinations
 from math import comb, gcd
 
@@ -57,6 +58,7 @@ def check_certificates(store: Store, log: Log, findings: Findings) -> None:
     history = History(store)
     by_amount = 0
     policies = _policies(log)
+    _check_policies(policies, certificates, contents, findings)
     for posting in store["postings"]:
         if not needs_certificate(posting, applied.get(posting["posting_id"], [])):
             continue
@@ -104,6 +106,30 @@ def _policies(log: Log) -> dict[tuple[str, str], list[dict]]:
     return found
 
 
+def _check_policies(
+    policies: dict, certificates: dict[str, Row], contents: dict[str, dict], findings: Findings
+) -> None:
+    """Each certificate names a policy by the hash of what was activated; while none was, by one and the same hash."""
+    activated: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (company, label), found in policies.items():
+        for policy in found:
+            name = f"policy {label} of {company}"
+            findings.equal(policy["sha256"], content_hash(policy["content"]), "{}: hash of its content", name)
+            activated[company, policy["name"]].add(f"{label} {policy['sha256']}")
+    first: dict[tuple[str, str], str] = {}
+    for key, content in contents.items():
+        company, label = certificates[key]["company"], content.get("policy", "")
+        told = f"{label} {content.get('policy_sha256')}"
+        known = activated.get((company, label.partition("@")[0])) or {first.setdefault((company, label), told)}
+        findings.true(told in known, "certificate {}: {} is no policy that was activated", key, told)
+
+
+def content_hash(content: dict) -> str:
+    """SHA-256 of the canonical JSON of a policy."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode()).hexdigest()
+
+
 def _check_posting(
     posting: Row, row: Row, content: dict, applied: list[Row], policies: dict, findings: Findings
 ) -> None:
@@ -114,10 +140,6 @@ def _check_posting(
     findings.equal(posting["rule"], content.get("rule"), "{}: rule", name)
     if posting["policy"]:
         findings.equal(posting["policy"], content.get("policy"), "{}: policy", name)
-    activated = policies.get((posting["company"], content.get("policy", "")))
-    if activated:
-        hashes = {policy["sha256"] for policy in activated}
-        findings.true(content.get("policy_sha256") in hashes, "{}: hash of the policy is none that was activated", name)
     posted = {a["item_id"]: sum(a[part] for part in RELIEF) for a in applied}
     chosen = content.get("chosen", [])
     told = {entry[0]: entry[3] for entry in chosen}

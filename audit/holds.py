@@ -5,6 +5,7 @@ never an older version at the access system after a newer one, above all not aft
 import json
 from collections import defaultdict
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,31 @@ def check_holds(log: Log, collections: Store | None, journal: Path | None, findi
     for hold_id, events in by_hold.items():
         versions = sorted({event.data["version"] for event in events})
         findings.equal(list(range(1, len(versions) + 1)), versions, "hold {}: versions", hold_id)
+        _check_order_of_versions(hold_id, events, findings)
         for event in events:
             if event.type == "hold.ordered":
                 _check_order(event, events, known, approvals, rows.get(hold_id), findings)
+    confirmed: dict[str, list[Event]] = defaultdict(list)
+    for event in log.of("effect.confirmed"):
+        if event.data["of"] == "hold":
+            confirmed[event.data["subject_id"]].append(event)
+    for hold_id, events in confirmed.items():
+        _check_order_of_versions(f"{hold_id} as confirmed", events, findings)
     findings.figures["holds_ordered"] = len(log.of("hold.ordered"))
     findings.figures["holds_lifted"] = len(log.of("hold.lifted"))
     if journal is None or not journal.exists():
         findings.note("no journal of the access system: its versions were not looked at")
         return
     _check_access_system(log, by_hold, read_journal(journal), findings)
+
+
+def _check_order_of_versions(name: str, events: list[Event], findings: Findings) -> None:
+    """In the log no older version stands behind a newer one, above all not behind the lifting."""
+    for before, after in pairwise(events):
+        findings.true(
+            before.data["version"] <= after.data["version"], "hold {}: version {} ({}) stands behind {} ({})", name,
+            after.data["version"], after.type, before.data["version"], before.type,
+        )  # fmt: skip
 
 
 def _check_order(

@@ -10,6 +10,8 @@ from audit.findings import Findings
 from audit.log_reader import Log
 from audit.stores import Store
 
+LEFT = ("notice.sent", "notice.unknown")
+
 
 def read_message_ids(folder: Path) -> Counter[str]:
     """How often each Message-ID lies in the sink."""
@@ -31,6 +33,7 @@ def check_mails(log: Log, notifications: Store | None, folder: Path | None, find
         findings.true(known, "notice {} was sent and never requested", event.data["notice_id"])
     for message_id, notices in sending.items():
         findings.equal(1, len(notices), "message {}: notices", message_id)
+    _check_courses(log, findings)
     sent = Counter(e.data["notice_id"] for e in log.of("notice.sent"))
     for notice_id, count in sent.items():
         findings.equal(1, count, "notice {}: told as sent", notice_id)
@@ -41,6 +44,29 @@ def check_mails(log: Log, notifications: Store | None, folder: Path | None, find
         return
     found = Counter({key.strip("<>"): count for key, count in read_message_ids(folder).items()})
     _check_sink(log, found, sending, findings)
+
+
+def _check_courses(log: Log, findings: Findings) -> None:
+    """A request leads to one mail: no second start once it left or may have, one Message-ID, one retry that left."""
+    ended: dict[str, str] = {}
+    message_ids: dict[str, set[str]] = defaultdict(set)
+    retries: dict[str, set[str]] = defaultdict(set)
+    for event in log.starting("notice."):
+        notice_id = event.data["notice_id"]
+        if event.type == "notice.sending":
+            before = ended.get(notice_id)
+            findings.true(before is None, "notice {} was sending again after {}", notice_id, before)
+            message_ids[notice_id].add(event.data["message_id"])
+        elif event.type in LEFT:
+            ended[notice_id] = event.type
+            if again := event.data.get("retry_of"):
+                retries[again].add(notice_id)
+    for notice_id, found in message_ids.items():
+        findings.equal(1, len(found), "notice {}: messages under which it left", notice_id)
+    for notice_id, found in retries.items():
+        findings.equal(1, len(found), "notice {}: retries of it that left", notice_id)
+        was_sent = ended.get(notice_id) == "notice.sent"
+        findings.true(not was_sent, "notice {} was sent and left again as {}", notice_id, ", ".join(sorted(found)))
 
 
 def _check_sink(log: Log, found: Counter[str], sending: dict[str, set[str]], findings: Findings) -> None:

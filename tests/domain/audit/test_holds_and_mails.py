@@ -120,6 +120,24 @@ def test_an_older_version_after_the_lift_is_found(tmp_path: Path):
     )
 
 
+LIFTED = said("hold.lifted", "ar.collections", PROPOSED_AT + timedelta(days=2), version=3, **HOLD)
+
+
+def test_an_order_that_stands_behind_the_lifting_is_found_without_the_access_system():
+    assert held(warning(), proposed(), ordered(), LIFTED) == []
+    assert any("version 2 (hold.ordered) stands behind 3 (hold.lifted)" in t for t in
+               held(warning(), proposed(), LIFTED, ordered()))  # fmt: skip
+
+
+def test_an_older_version_that_is_confirmed_after_the_lifting_is_found():
+    confirmed = [
+        said("effect.confirmed", "ar.notifications", account_id="C1", of="hold", subject_id=HOLD["hold_id"], version=v)
+        for v in (3, 2)
+    ]
+    found = held(warning(), proposed(), ordered(), LIFTED, *confirmed)
+    assert any("as confirmed: version 2 (effect.confirmed) stands behind 3" in text for text in found)
+
+
 def mailed(folder: Path, ids: list[str], *events: Event) -> list[str]:
     for number, message_id in enumerate(ids):
         (folder / f"{number}.eml").write_text(f"Message-ID: {message_id}\n\nhello")
@@ -143,3 +161,39 @@ def test_a_mail_twice_a_mail_of_nobody_and_a_mail_that_is_not_there_are_found(tm
 
 def test_a_notice_that_nobody_asked_for_is_found(tmp_path: Path):
     assert mailed(tmp_path, ["<m@x>"], notice(OWED), SENT)
+
+
+def told(kind: str, name: str = "notice", message: str = "<m@x>", **more) -> Event:
+    data = {"notice_id": identity(name), "account_id": "C1", "message_id": message, "channel": "email"}
+    return said(kind, "ar.notifications", **{**data, **more})
+
+
+AGAIN = {
+    "started again after it was sent": ((notice(OWED), SENT, notice(OWED)), "was sending again after notice.sent"),
+    "started again although it may have left": (
+        (notice(OWED), told("notice.unknown"), notice(OWED)), "was sending again after notice.unknown"
+    ),
+    "under two messages": ((notice(OWED), notice(OWED, message_id="<n@x>")), "messages under which it left"),
+    "told as sent twice": ((notice(OWED), SENT, told("notice.sent")), "told as sent"),
+    "two retries of one": (
+        (notice(OWED), told("notice.unknown"), *(
+            told("notice.sent", name, f"<{name}@x>", retry_of=identity("notice")) for name in ("a", "b"))),
+        "retries of it that left",
+    ),
+    "a retry of one that was sent": (
+        (notice(OWED), SENT, told("notice.sent", "a", "<a@x>", retry_of=identity("notice"))), "and left again as"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("events", "expected"), AGAIN.values(), ids=AGAIN.keys())
+def test_a_request_that_left_twice_is_found_by_the_log_alone(events: tuple[Event, ...], expected: str):
+    findings = Findings()
+    check_mails(log_of(REQUESTED, *events), None, None, findings)
+    assert any(expected in text for text in findings.texts)
+
+
+def test_a_start_that_surely_did_not_leave_may_be_made_again():
+    findings = Findings()
+    check_mails(log_of(REQUESTED, notice(OWED), notice(OWED), SENT), None, None, findings)
+    assert findings.texts == []

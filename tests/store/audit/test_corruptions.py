@@ -80,6 +80,14 @@ CERTIFICATE_GONE = "delete from certificate where payment_id = '{most}'"
 CERTIFICATE_TOO_LONG = """
 update certificate set content = content || jsonb_build_object('more', repeat('x', 5000)) where payment_id = '{most}'
 """
+CERTIFICATE_OF_ANOTHER_POLICY = """
+update certificate set content = jsonb_set(content, '{{policy_sha256}}', to_jsonb(repeat('1', 64)))
+where payment_id = '{most}'
+"""
+RELIEF_MOVED = """
+update open_item set relief_credit = relief_credit + 1, relief_cash = relief_cash - 1
+where item_id = '{item}'
+"""
 LAMBDA_RAISED = """
 update certificate set content = jsonb_set(content, array['rungs', (select (at - 1)::text from
   jsonb_array_elements(content -> 'rungs') with ordinality as r(rung, at) where rung ? 'lambda' limit 1), 'lambda'],
@@ -118,6 +126,8 @@ CORRUPTIONS = {
     "an altered certificate": (CERTIFICATE_ALTERED, "chosen items with their amounts"),
     "a missing certificate": (CERTIFICATE_GONE, "has no certificate"),
     "a certificate that is too long": (CERTIFICATE_TOO_LONG, r"certificate .* has \d+ bytes"),
+    "a certificate of another policy": (CERTIFICATE_OF_ANOTHER_POLICY, "is no policy that was activated"),
+    "a relief of another funding": (RELIEF_MOVED, "relieved by (cash|credit)"),
     "a chance that is too high": (LAMBDA_RAISED, "lambda .* is over 1/1000"),
     "cash on another account": (CASH_ON_OTHER_ACCOUNT, "cash of acme account C"),
     "a dropped event": (EVENT_DROPPED, "in the log: versions|sequence .* is missing"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit.findings import Findings
 from audit.log_reader import Log
-from audit.stores import Store
+from audit.stores import Row, Store
 
 LEFT = ("notice.sent", "notice.unknown")
 
@@ -93,3 +93,10 @@ def _check_store(notifications: Store, sent: Counter[str], findings: Findings) -
             findings.equal(1, sent[row["notice_id"]], "notice {} is sent in the store; told as sent", row["notice_id"])
         if row["status"] in ("sending", "sent", "unknown"):
             findings.true(row["notice_id"] in passed, "notice {} left without a record of the gate", row["notice_id"])
+    first: dict[str, Row] = {}
+    for row in sorted(notifications["effects"], key=lambda row: row["version"]):
+        first.setdefault(row["hold_id"], row)
+    for hold_id, row in first.items():
+        if (row["state"], row["status"]) == ("ordered", "confirmed"):
+            found = row["effect_id"] in passed
+            findings.true(found, "hold {} version {} left without a record of the gate", hold_id, row["version"])

@@ -197,3 +197,14 @@ def test_a_start_that_surely_did_not_leave_may_be_made_again():
     findings = Findings()
     check_mails(log_of(REQUESTED, notice(OWED), notice(OWED), SENT), None, None, findings)
     assert findings.texts == []
+
+
+@pytest.mark.parametrize("outcome", ["pass", "withheld"])
+def test_an_order_that_left_without_the_gate_is_found(outcome: str):
+    gate = {"subject_id": identity("effect"), "outcome": outcome}
+    effect = {"effect_id": identity("effect"), "hold_id": HOLD["hold_id"], "version": 2, "state": "ordered",
+              "status": "confirmed"}  # fmt: skip
+    store = Store("notifications", {"notices": [], "gate_records": [gate], "effects": [effect]})
+    findings = Findings()
+    check_mails(log_of(), store, None, findings)
+    assert any("left without a record of the gate" in text for text in findings.texts) == (outcome == "withheld")

@@ -83,7 +83,7 @@ def waits(rule: str) -> str:
     told_by, _, ending = rule.partition("/")
     if ending == "overpaid":
         return "Paid more than was open"
-    return f"Whose it is tells the {plain(told_by).lower()}; for which items is not clear" if told_by else "–"
+    return f"The {plain(told_by).lower()} tells whose it is, but not for which items" if told_by else "–"
 
 
 def kind(code: str) -> str:

@@ -8,7 +8,7 @@ from services.reporting.pages import words
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ("bank_account", "Whose it is tells the bank account; for which items is not clear"),
+        ("bank_account", "The bank account tells whose it is, but not for which items"),
         ("own_reference/overpaid", "Paid more than was open"),
         ("", "–"),
     ],

@@ -155,3 +155,30 @@ async def refuse_unwritten(door: Door) -> None:
     """Refuse the held statement while lines of it still wait; the command then writes what waits."""
     assert (await release(door, "refused")).status_code == 200
     assert await intake.write_company(door.runtime, "vdr-eu") == 0
+
+
+async def test_a_person_cannot_add_lines_that_are_proven_to_be_stated_again(door: Door) -> None:
+    lines = [Line("10.00", "A"), Line("5.00", "B")]
+    await door.sent(camt(statement("0.00", lines, number="1", closing="16.00")))
+    await door.sent(camt(statement("0.00", lines, number="1")))
+    answer = await release(door, overlap="add")
+    assert (answer.status_code, answer.json()["code"]) == (422, "overlap_contradicted")
+    assert await booked(door, overlap="maximum") == [1000, 500]
+
+
+async def test_lines_of_a_released_statement_count_for_what_is_written_before_them(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement was accepted before the release and is written behind it, but before the released lines."""
+    await door.sent(camt(statement("0.00", [Line("10.00", "A")], closing="11.00")))
+    await door.send(camt(statement("500.00", [Line("10.00", "A"), Line("7.00", "B")])), wait=False)
+
+    async def later(*_: Any) -> int:
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "write_company", later)
+        assert (await release(door)).status_code == 200
+    assert await intake.write_company(door.runtime, "vdr-eu") == 2
+    assert await payments(door) == [1000]
+    assert (await door.get("/statements", state="held")).json()["items"][0]["code"] == "overlap"

@@ -113,7 +113,7 @@ class Knowledge:
     def contact_policies(self, company: str, on: str, decided_at: datetime) -> list[ContactPolicy]:
         """The contact policy at the margin and, if another, at the decision."""
         both = (self._policy(company, "contact", on, at) for at in (decided_at - MARGIN, decided_at))
-        found = {(p["effective_on"], p["version"]): p for p in both if p}
+        found = {(p["effective_on"], p["version"], p["sha256"]): p for p in both if p}
         return [read_contact_policy(p["content"], p["version"]) for p in found.values()]
 
     def _policy(self, company: str, name: str, on: str, by: datetime | None) -> dict | None:
@@ -122,7 +122,8 @@ class Knowledge:
             if e.company == company and e.data["name"] == name and e.data["effective_on"] <= on
         ]  # fmt: skip
         known = [e for e in found if by is None or e.known_at <= by] or found
-        return max((e.data for e in known), key=lambda p: (p["effective_on"], p["version"]), default=None)
+        last = max(known, key=lambda e: (e.data["effective_on"], e.sequence), default=None)
+        return last.data if last else None
 
 
 def _came(event: Event) -> tuple[datetime, int]:

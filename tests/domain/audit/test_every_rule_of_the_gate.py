@@ -187,6 +187,12 @@ BROKEN = {
         {MORE: (*earlier(1), *earlier(3, "notice.unknown"), *earlier(3, number=2))}, "3 notices in 7 days"
     ),
     "e: no policy": ({"policy": ()}, "no contact policy"),
+    "e: a tenth policy after the ninth": (
+        {"policy": (policy(version="9"), policy({"channels": []}, version="10"))}, "channel email is closed"
+    ),
+    "e: a first policy activated again": (
+        {"policy": (policy({"channels": []}), policy(version="2"), policy({"channels": []}))}, "channel email is closed"
+    ),
     "e: a policy that is none": ({"policy": (policy({"window": {"start": "noon"}}),)}, "cannot be read"),
     "e: an account that nobody knows": ({"account": ()}, "account C1 is not known"),
     "e: a contact that nobody knows": ({"contact": ()}, "contact K1 is not known"),

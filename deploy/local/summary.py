@@ -77,8 +77,9 @@ async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> boo
 
 
 def failures(score: Score, audit: dict[str, Any], different: int = 0) -> list[str]:
-    """What must not be: payments applied wrongly, lost or without a truth, wrongful notices, a failed audit, `different`
-    control totals, and, where a run is long enough to judge by, too few payments applied automatically and rightly."""
+    """What must not be: payments applied wrongly, lost or without a truth, wrongful notices, a failed audit,
+    `different` control totals, and, where a run is long enough to judge by, too few payments applied rightly by the
+    machine."""
     found = []
     if score.count[NEVER_RECEIVED]:
         found.append(f"{score.count[NEVER_RECEIVED]} payments of the sample never came")

@@ -4,7 +4,6 @@ Events are made by hand; amounts are in minor units of one currency.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -91,7 +90,7 @@ def payment_truth(
 
 def log(*facts: Fact) -> list[Event]:
     made = [event(fact) for fact in facts]
-    return [replace(one, envelope=one.envelope.with_sequence(number)) for number, one in enumerate(made, start=1)]
+    return [one._replace(envelope=one.envelope.with_sequence(number)) for number, one in enumerate(made, start=1)]
 
 
 def state_of_item(source_id: str, line: str) -> dict[str, Any]:

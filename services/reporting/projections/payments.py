@@ -30,6 +30,8 @@ from shared.events.payments import (
 )
 
 TEXT_CHARS_MAX = 500
+BOOKED_RANK = 1_000_000_000
+"""Above every holding and release of a statement: what is booked stays so."""
 
 
 def received(rows: Rows, event: Event) -> None:
@@ -214,17 +216,17 @@ _STATEMENT = {
 
 
 def statement(rows: Rows, event: Event) -> None:
-    """Held, then booked or refused: the higher rank stands, in whatever order they come."""
+    """Held, then refused, held again, …, booked: the higher rank stands, in whatever order they come."""
     data: StatementReceived | StatementHeld | StatementReleased = event.data
     given = {name: getattr(data, name) for name in _STATEMENT if hasattr(data, name)}
     match data:
         case StatementHeld():
-            given |= {"state": "held", "rank": 1, "lines": len(data.credits)}
+            given |= {"state": "held", "rank": 2 * data.times - 1, "lines": len(data.credits)}
             given["credits_minor"] = sum(credit.amount_minor for credit in data.credits)
         case StatementReleased():
-            given |= {"state": data.outcome, "rank": 2}
+            given |= {"state": data.outcome, "rank": 2 * data.times}
         case StatementReceived():
-            given |= {"state": "booked", "rank": 3}
+            given |= {"state": "booked", "rank": BOOKED_RANK}
     head = {"company": data.company, "bank_account": data.bank_account, "statement_id": data.statement_id}
     rows.put_version("statement", tuple(head.values()), _STATEMENT | head | given, "rank")
 
@@ -250,6 +252,6 @@ def quarantined(rows: Rows, event: Event) -> None:
         "reason": data.reason,
         "released": released,
         "since_on": event.envelope.business_date,
-        "rank": 2 * getattr(data, "times", 1) - (not released),
+        "rank": 2 * data.times - (not released),
     }
     rows.put_version("quarantine", (data.company, data.record_id), row, "rank")

@@ -106,6 +106,32 @@ async def test_a_record_refused_again_after_its_release_waits_again(world: World
     assert await lists.quarantined(db, "acme", 10) == []
 
 
+def held(world: World, times: int) -> payments.StatementHeld:
+    return payments.StatementHeld(
+        company="acme",
+        statement_id="S-1",
+        bank_account="EUR-1",
+        currency="EUR",
+        from_on=world.on,
+        to_on=world.on,
+        opening_minor=0,
+        closing_minor=700,
+        reason="unbalanced",
+        credits=[payments.HeldCredit(amount_minor=700)],
+        times=times,
+    )
+
+
+async def test_a_statement_held_again_after_it_was_refused_is_held_until_it_is_booked(world: World, db: Any) -> None:
+    released = {"company": "acme", "statement_id": "S-1", "bank_account": "EUR-1"}
+    await world.tell(held(world, 1), payments.StatementReleased(**released, outcome="refused", times=1))
+    assert await lists.held_statements(db, "acme", 10) == []
+    await world.tell(held(world, 2))
+    assert len(await lists.held_statements(db, "acme", 10)) == 1
+    await world.tell(payments.StatementReleased(**released, outcome="booked", times=2), held(world, 1))
+    assert await lists.held_statements(db, "acme", 10) == []
+
+
 async def test_the_overview_shows_cash_of_the_last_complete_bank_day_only(
     browser: httpx.AsyncClient, world: World
 ) -> None:

@@ -44,13 +44,13 @@ def language_of(letter: Letter) -> str:
 def locale_of(letter: Letter) -> Locale:
     """How dates and amounts are written: by the language with the region it names, else with the debtor's country.
 
-    English without a country that writes English is written as in Britain; other languages have one form for all.
+    English is written as in the United States there and as in Britain elsewhere: 1,000.00 never becomes 1.000,00 in it.
     """
     language = language_of(letter)
     region = letter.language[3:5].upper() if letter.language[2:3] in ("-", "_") else letter.country.upper()
-    if language == letter.language[:2].lower() and f"{language}_{region}" in _LOCALES:
-        return Locale.parse(f"{language}_{region}")
-    return Locale.parse("en_GB" if language == "en" else language)
+    if language == "en":
+        return Locale.parse("en_US" if region == "US" and letter.language[:2].lower() == "en" else "en_GB")
+    return Locale.parse(f"{language}_{region}" if f"{language}_{region}" in _LOCALES else language)
 
 
 def wording_of(letter: Letter) -> str:

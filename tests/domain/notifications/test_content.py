@@ -96,6 +96,10 @@ def test_dates_follow_the_language_and_the_country_of_the_reader(language: str, 
     assert due_on in text_of(made) and due_on in html_of(made)
 
 
+def test_english_amounts_are_english_wherever_the_reader_is() -> None:
+    assert "1,234.56\xa0EUR" in text_of(letter(country="DE"))
+
+
 def test_the_company_is_named_once_in_the_signature() -> None:
     sender = rules().sender.model_copy(update={"name": "Acme GmbH", "postal": ("Acme GmbH", "Am Kai 1", "Hamburg")})
     text = text_of(letter(sender=sender))

@@ -64,7 +64,8 @@ async def show(client: Client, out: Path, book: "Book", timing: "Timing") -> boo
     files = {path.name for path in (out / "days").glob("*/*")}
     score, foreign = payments_of(log, truth["payments"], book, files, rates)
     _print_payments(score, foreign, company["base_currency"])
-    _print_promises(log, truth)
+    kept = await client.call("audrey", "GET", "reporting", f"/v1/companies/{company['company']}/promises/kept")
+    _print_promises(log, truth, kept["cash_waits"])
     _print_notices(log, client)
     _print_holds(log)
     different = await _print_reports(client, company["company"])
@@ -154,7 +155,8 @@ def _print_payments(score: Score, foreign: Foreign, base: str) -> None:
         print(f"  {name:52} {count:>6.1%} of payments, {value:.1%} of value")
 
 
-def _print_promises(log: Log, truth: dict[str, Any]) -> None:
+def _print_promises(log: Log, truth: dict[str, Any], cash_waits: int) -> None:
+    """`cash_waits`: promises not kept whose account has cash that a person has yet to apply."""
     latest = {}
     for event in log.of(
         *(f"promise.{s}" for s in ("made", "kept", "partly_kept", "broken", "superseded", "cancelled"))
@@ -166,6 +168,7 @@ def _print_promises(log: Log, truth: dict[str, Any]) -> None:
     meant = Counter(p["outcome"] if p["decided_on"] else "made" for p in truth["promises"])
     print("\nPromises          " + ", ".join(f"{name} {count}" for name, count in sorted(ended.items())))
     print("  by the truth    " + ", ".join(f"{name} {count}" for name, count in sorted(meant.items())))
+    print(f"  broken or partly kept, with cash of the account that waits for a person: {cash_waits}")
 
 
 def _print_notices(log: Log, client: Client) -> None:

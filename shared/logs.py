@@ -37,6 +37,10 @@ def _hidden(key: str) -> bool:
     return lower in PERSONAL_KEYS or any(word in lower for word in SECRET_WORDS)
 
 
+# One list for good: a logger that was used before `configure` is called again goes on with it.
+_PROCESSORS: list[Any] = []
+
+
 def _redact_event(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
     return {k: v if k in AS_IT_IS or k.startswith("_") else redacted({k: v})[k] for k, v in event.items()}
 
@@ -62,8 +66,9 @@ def configure(service: str, level: str = "INFO") -> structlog.stdlib.BoundLogger
     rendering = structlog.processors.JSONRenderer(
         serializer=lambda value, **_: orjson.dumps(value, default=str).decode()
     )
+    _PROCESSORS[:] = [*shaping, rendering]
     structlog.configure(
-        processors=[*shaping, rendering],
+        processors=_PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

@@ -29,6 +29,17 @@ SUGGESTED_OTHER = "suggested, other"
 BY_PERSON = "applied by a person"
 HELD_BACK = "held back"
 NEVER_RECEIVED = "in the truth, never received"
+ENDINGS = (
+    RIGHT,
+    IN_PART,
+    WRONG,
+    BY_MISTAKE,
+    SUGGESTED_RIGHT,
+    SUGGESTED_OTHER,
+    BY_PERSON,
+    HELD_BACK,
+    NEVER_RECEIVED,
+)
 
 
 @dataclass

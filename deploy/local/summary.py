@@ -20,6 +20,7 @@ from deploy.local.endings import Ending, endings
 from deploy.local.event_log import Log, read_log
 from deploy.local.paths import REPOSITORY
 from deploy.local.scoring import (
+    ENDINGS,
     IN_PART,
     NEVER_RECEIVED,
     RIGHT,
@@ -134,7 +135,7 @@ def payments_of(
 
 def _print_payments(score: Score, foreign: Foreign, base: str) -> None:
     print(f"\nPayments {' ' * 45} {score.payments:>6}  {_money(score.worth)} {base}", flush=True)
-    for name in sorted(score.count):
+    for name in ENDINGS:
         print(f"  {name:52} {score.count[name]:>6}  {_money(score.value[name])} {base}")
     print(f"  {'cash not applied beside an automatic part':52} {'':>6}  {_money(score.left)} {base}")
     print(f"  {'of all: returned by the bank':52} {score.returned:>6}")

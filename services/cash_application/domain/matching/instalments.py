@@ -87,6 +87,16 @@ def in_due_order(case: Case, items: Sequence[ItemView], amount_minor: int) -> Sh
     return shares
 
 
+def whole_ones(shares: Shares) -> Shares:
+    """Without a last part that would begin another instalment of a document after whole ones were paid: too much came,
+    or the next one was begun, and the payer, who named only the document, did not say which."""
+    if len(shares) > 1:
+        item, minor = shares[-1]
+        if minor < item.remaining_minor and any(one.document_id == item.document_id for one, _ in shares[:-1]):
+            return shares[:-1]
+    return shares
+
+
 def too_early(case: Case, items: Sequence[ItemView], item: ItemView) -> bool:
     """True for an instalment that was not due when the money came and that is not the next one to pay; for what is
     left of a payment (its own instalment has got its money) no instalment but the document's first is the next."""

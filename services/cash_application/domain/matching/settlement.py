@@ -14,6 +14,7 @@ from services.cash_application.domain.matching.instalments import (
     oldest_of_each,
     only_exact,
     too_early,
+    whole_ones,
 )
 from services.cash_application.domain.matching.model import CREDIT, DEBIT, Application, ItemView, Reason
 
@@ -213,7 +214,8 @@ def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
 
 
 def fill(case: Case, items: Sequence[ItemView]) -> tuple[Application, ...]:
-    """All credits, then the debits in the order given until the money is used up or no instalment is due yet."""
+    """All credits, then the debits in the order given until the money is used up, no instalment is due yet or only a
+    part of a further instalment could be paid."""
     credits = [application(i, i.remaining_minor) for i in items if i.side == CREDIT]
-    shares = in_due_order(case, items, case.available_minor + sum(a.cash_minor for a in credits))
+    shares = whole_ones(in_due_order(case, items, case.available_minor + sum(a.cash_minor for a in credits)))
     return (*credits, *(application(item, minor) for item, minor in shares))

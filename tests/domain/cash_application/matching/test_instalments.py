@@ -152,6 +152,21 @@ def test_a_cent_too_much_does_not_run_into_an_instalment_that_is_not_due():
     assert (decision.left_to, decision.reason) == (LeftTo.UNAPPLIED, Reason.OVERPAID)
 
 
+@pytest.mark.parametrize(
+    ("paid", "whole", "left_minor"), [("5890.30", 1, 100), ("6389.30", 1, 50000), ("11779.60", 2, 100)]
+)
+def test_more_than_whole_instalments_begins_no_other_though_all_are_due(paid: str, whole: int, left_minor: int):
+    overdue = [
+        replace(part, due_on=TODAY - timedelta(days=90 - 30 * n))
+        for n, part in enumerate(parts("INV-1234", "5889.30", "5889.30", "5889.30", reference=OWN))
+    ]
+    decision = decide(known(paid, f"FACT {OWN}"), *overdue)
+    assert lines_paid(decision) == [("INV-1234", f"{n:03d}", 588930) for n in range(1, whole + 1)]
+    assert (decision.outcome, decision.left_minor, decision.left_to) == (Outcome.POSTED, left_minor, LeftTo.UNAPPLIED)
+    less = decide(known("5000.00", f"FACT {OWN}"), *overdue)
+    assert lines_paid(less) == [("INV-1234", "001", 500000)]
+
+
 def test_what_is_left_of_a_payment_does_not_run_into_the_next_instalment_later():
     first, second = parts("A-1234", "100.00", "100.00")
     rest = known("130.00", "A-1234", available_minor=3000)

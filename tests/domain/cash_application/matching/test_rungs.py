@@ -204,7 +204,8 @@ def test_a_document_in_instalments_is_paid_by_the_one_that_is_the_amount_else_th
     exact = decide(pay("30.00", "INV-1234", payer_account=ACME_BANK), first, second)
     assert [a.item_id for a in exact.applications] == [second.item_id]
     part = decide(pay("60.00", "INV-1234", payer_account=ACME_BANK), first, second)
-    assert [(a.item_id, a.cash_minor) for a in part.applications] == [(first.item_id, 5000), (second.item_id, 1000)]
+    assert [(a.item_id, a.cash_minor) for a in part.applications] == [(first.item_id, 5000)]
+    assert (part.left_minor, part.left_to) == (1000, LeftTo.UNAPPLIED)
 
 
 def test_a_named_document_is_paid_in_full_even_while_it_is_disputed():

@@ -1,0 +1,138 @@
+"""Five databases of one worker on a PostgreSQL without fsync, made from migrated templates and emptied per run.
+
+Sessions wait 50 ms for a lock, so that a step that meets another's open transaction is put back and not awaited.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from deploy.local import databases
+from shared.db.migrate import upgrade
+from shared.db.pool import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, SERVER_SETTINGS, keep, prepare
+
+SERVICES = ("ingest", "cash_application", "collections", "notifications", "reporting")
+PASSWORD = "test"
+MEMBERS = 2
+# Zombies hold transactions open for as long as the driver likes; the driver alone decides when they go on.
+SESSION = SERVER_SETTINGS | {
+    "lock_timeout": "50",
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+}
+Pools = dict[tuple[str, int], asyncpg.Pool]
+# Behind this many ms PostgreSQL looks for a deadlock; sooner than a session gives up waiting.
+DEADLOCK_MS = 10
+
+
+class SimConnection(asyncpg.Connection):
+    """Tells a race when it has locked account rows. `after_lock` is called by application name."""
+
+    after_lock: dict[str, Callable[[], Awaitable[None]]] = {}
+
+    async def fetch(self, query: str, *values: Any, **options: Any) -> list[asyncpg.Record]:
+        rows = await super().fetch(query, *values, **options)
+        if LOCKS_ACCOUNTS in query and self.after_lock:
+            hook = self.after_lock.pop(self.get_settings().application_name, None)
+            if hook is not None:
+                await hook()
+        return rows
+
+
+WAITING = "select pid from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'"
+LOCKS_ACCOUNTS = "for update of a"
+
+
+class Databases:
+    """Pools per service and member, and the statements that empty a service's store."""
+
+    def __init__(self, pools: Pools, owners: dict[str, asyncpg.Connection], admin: asyncpg.Connection) -> None:
+        self.pools, self._owners, self._admin = pools, owners, admin
+        self._empty = {service: _empty_statement(service) for service in SERVICES}
+
+    async def empty(self) -> None:
+        """Every table of every service, with the numbers of its identities; open transactions are ended first."""
+        await asyncio.gather(*(self._owners[service].execute(self._empty[service]) for service in SERVICES))
+
+    async def waits(self, service: str, member: int) -> bool:
+        """Whether a session of the member waits for a lock."""
+        return bool(await self._admin.fetch(WAITING, f"{service}-{member}"))
+
+    async def rows(self, service: str, statement: str, *values: object) -> list[asyncpg.Record]:
+        return await self._owners[service].fetch(statement, *values)
+
+
+def _empty_statement(service: str) -> str:
+    metadata = importlib.import_module(f"services.{service}.tables").metadata
+    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    return f"truncate {names} restart identity"
+
+
+@asynccontextmanager
+async def opened(admin_dsn: str) -> AsyncIterator[Databases]:
+    """Databases of this worker; dropped at the end."""
+    pools: Pools = {}
+    owners: dict[str, asyncpg.Connection] = {}
+    names = {service: f"sim_{os.getpid()}_{service}" for service in SERVICES}
+    admin = await asyncpg.connect(admin_dsn)
+    try:
+        for service in SERVICES:
+            address = await _make(admin_dsn, names[service], service)
+            owners[service] = await asyncpg.connect(address.owner_dsn)
+            await prepare(owners[service])
+            for member in range(MEMBERS):
+                pools[service, member] = await _pool(address.dsn, f"{service}-{member}")
+        yield Databases(pools, owners, admin)
+    finally:
+        for pool in pools.values():
+            pool.terminate()
+        for owner in owners.values():
+            await owner.close()
+        await admin.close()
+        await _drop(admin_dsn, list(names.values()))
+
+
+async def _pool(dsn: str, application: str) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=4,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        connection_class=SimConnection,
+        init=prepare,
+        reset=keep,
+        server_settings={**SESSION, "application_name": application},
+    )
+
+
+async def _make(admin_dsn: str, name: str, service: str) -> databases.DatabaseAddress:
+    """A database from the service's migrated template, which is made once per server and migrated state."""
+    admin = await databases.connect(admin_dsn)
+    template = f"simtemplate_{os.getpid()}_{service}"
+    try:
+        await databases.ensure_roles(admin, service, PASSWORD)
+        role = databases.roles_of(service).application
+        await admin.execute(f"alter role {role} set deadlock_timeout = '{DEADLOCK_MS}ms'")
+        await databases.ensure_database(admin, template, service)
+        await databases.grant_inside(databases.on_database(admin_dsn, template), service)
+        await upgrade(databases.addresses(admin_dsn, template, service, PASSWORD).owner_dsn, service)
+        await databases.ensure_database(admin, name, service, template)
+        await admin.execute(f"drop database {template} with (force)")
+    finally:
+        await admin.close()
+    return databases.addresses(admin_dsn, name, service, PASSWORD)
+
+
+async def _drop(admin_dsn: str, names: list[str]) -> None:
+    admin = await databases.connect(admin_dsn)
+    try:
+        for name in names:
+            await admin.execute(f"drop database if exists {name} with (force)")
+    finally:
+        await admin.close()

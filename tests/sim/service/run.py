@@ -1,0 +1,148 @@
+"""One seed: its plan undisturbed, then with its faults, then the auditor. A seed is its own replay.
+
+Invariant: the outside answers alike in both runs, so that what differs is the work of faults alone.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from shared.events.catalogue import PAYMENTS
+from tests.sim.service import auditor
+from tests.sim.service.business import MONDAY, Plan, draw
+from tests.sim.service.databases import SERVICES, Databases
+from tests.sim.service.driver import FAULTS, Driver, Finding
+from tests.sim.service.outside import MailServer, Receiver, SimClock, instant
+from tests.sim.service.seen import Log
+from tests.sim.service.world import World
+
+REPORTS = {
+    "item": "select item_id, remaining_minor from item",
+    "receipt": "select payment_id, amount_minor from receipt",
+    "item_posting": "select item_id, remaining_delta_minor from item_posting",
+    "reconciliation": "select * from reconciliation where difference_minor is distinct from 0",
+}
+PARKED = "select key, code, error from parked_key order by key"
+RUN_TIMEOUT_S = 240
+
+
+@dataclass
+class Outcome:
+    """What a seed came to. `findings`: (invariant, sentence)."""
+
+    seed: int
+    faults: tuple[str, ...]
+    findings: list[tuple[str, str]] = field(default_factory=list)
+    digest: str = ""
+    records: int = 0
+    blocked: int = 0
+    done: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Ran:
+    """One run that came to its end: what the auditor looks at, and the driver for its counts."""
+
+    evidence: auditor.Evidence
+    driver: Driver
+    refused: list[str]
+
+
+def faults_of(seed: int) -> frozenset[str]:
+    """Each seed first draws which faults are on; at least two."""
+    rng = Random(f"faults/{seed}")
+    drawn = {fault for fault in FAULTS if rng.random() < 0.45}
+    return frozenset(drawn | set(rng.sample(FAULTS, 2)))
+
+
+async def simulate(seed: int, stores: Databases, folder: Path) -> Outcome:
+    """Both runs of a seed and everything that is wrong with the disturbed one."""
+    plan, faults = draw(seed), faults_of(seed)
+    outcome = Outcome(seed, tuple(sorted(faults)))
+    calm = await _run(seed, plan, frozenset(), stores, folder, outcome)
+    wild = await _run(seed, plan, faults, stores, folder, outcome) if calm else None
+    if calm and wild:
+        outcome.findings += auditor.audit(calm.evidence)
+        outcome.findings += auditor.audit(wild.evidence)
+        outcome.findings += _compare(plan, calm, wild)
+    return outcome
+
+
+def _compare(plan: Plan, calm: Ran, wild: Ran) -> list[tuple[str, str]]:
+    without = frozenset(wild.driver.world.odd | calm.driver.world.odd)
+    mine, other = (auditor.days(ran.evidence.log, plan, without) for ran in (wild, calm))
+    found = [("same state", text) for text in auditor.differences(mine, other)]
+    if not without and wild.refused != calm.refused:
+        found.append(("same state", f"refused {wild.refused}, undisturbed {calm.refused}"))
+    return found
+
+
+async def _run(
+    seed: int, plan: Plan, faults: frozenset[str], stores: Databases, folder: Path, outcome: Outcome
+) -> Ran | None:
+    """A run to its end, None when it did not come there; its finding is noted."""
+    rng = Random(f"outside/{seed}")
+    mail = MailServer(seed, refuse=rng.choice((0, 0, 10)), lose=rng.choice((0, 25)))
+    receiver = Receiver(seed, fail=rng.choice((0, 60)))
+    world = World(stores, folder, SimClock(instant(MONDAY, 5)), mail, receiver)
+    driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
+    await world.open()
+    try:
+        async with asyncio.timeout(RUN_TIMEOUT_S):
+            await driver.run()
+        return Ran(await _evidence(driver, outcome), driver, world.refused)
+    except Finding as finding:
+        outcome.findings.append((finding.rule, str(finding)))
+    except Exception as problem:  # whatever ends a run is a finding with its place
+        outcome.findings.append(("broken", _place(problem)))
+    finally:
+        await _abandon(driver)
+        await world.close()
+        outcome.records, outcome.blocked = world.log.appended, driver.blocked
+        outcome.done = dict(driver.done)
+    return None
+
+
+def _place(problem: Exception) -> str:
+    last = problem.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last else "nowhere"
+    return f"{type(problem).__name__}: {problem} at {where.rpartition('/')[2]}"
+
+
+async def _abandon(driver: Driver) -> None:
+    tasks = [frozen.task for frozen in driver.frozen]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _evidence(driver: Driver, outcome: Outcome) -> auditor.Evidence:
+    world = driver.world
+    try:
+        log = Log(world.log.order)
+    except ValueError as problem:
+        raise Finding("sequence", str(problem)) from problem
+    outcome.digest = log.digest()
+    for service in SERVICES:
+        for row in await world.databases.rows(service, PARKED):
+            outcome.findings.append(("parked", f"{service}: {row['key']} {row['error'][:160]}"))
+    return auditor.Evidence(
+        plan=driver.plan,
+        log=log,
+        mails=[(m.notice_id, m.at_record) for m in world.mail.taken],
+        reached=world.receiver.reached,
+        mail_kills=driver.mail_kills,
+        lost_answers=sum(not m.answered for m in world.mail.taken),
+        reports={name: await _report(world, statement) for name, statement in REPORTS.items()},
+    )
+
+
+async def _report(world: World, statement: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in await world.databases.rows("reporting", statement)]
+
+
+assert PAYMENTS == "ar.payments", "the auditor names this topic"

@@ -5,7 +5,7 @@ STACK := $(IN) -m deploy.local.stack
 # Extra arguments, as in: make test TESTS="tests/domain -k promise"
 TESTS ?=
 
-.PHONY: help run up stop status clean clean-venv test lint bench redrive audit migration environment
+.PHONY: help run up stop status scale clean clean-venv test chaos restore-drill lint bench parked redrive skip step-over trace audit migration environment
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -23,6 +23,9 @@ stop: environment ## stop what `make run` started
 status: environment ## say what runs, where, and how much memory it takes
 	@$(STACK) status
 
+scale: environment ## give SERVICE of the running stack N processes (make scale SERVICE=cash_application N=3)
+	@$(STACK) scale $(SERVICE) $(N)
+
 clean: environment ## remove all data of the stack (downloads stay)
 	@$(STACK) clean
 
@@ -32,10 +35,16 @@ clean-venv: ## remove the Python environment
 test: environment ## run all tests, on a real Kafka and a real PostgreSQL that it starts
 ifeq ($(strip $(TESTS)),)
 	@$(IN) -m pytest -q -n 2 --dist loadfile -m "not system"
-	@$(IN) -m pytest -q -m system
+	@$(IN) -m pytest -q -m "system and not chaos"
 else
 	@$(IN) -m pytest -q $(TESTS)
 endif
+
+chaos: environment ## kill, freeze and cut everything in turn, at moments drawn from SEED (SEED=2 draws others)
+	@RECOUP_CHAOS_SEED=$(or $(SEED),1) $(IN) -m pytest -q -m chaos
+
+restore-drill: environment ## lose the database of SERVICE under load, restore it, go on, audit (on a stack of its own)
+	@$(IN) -m deploy.local.restore_drill $(SERVICE)
 
 lint: environment ## ruff, rules and format
 	@$(IN) -m ruff check .
@@ -44,8 +53,20 @@ lint: environment ## ruff, rules and format
 bench: environment ## measure: events/s, statements per batch, ratio to a plain COPY, latency
 	@$(IN) -m tests.bench
 
-redrive: environment ## run the parked events of SERVICE again, in order (make redrive SERVICE=collections)
-	@$(STACK) redrive $(SERVICE)
+parked: environment ## list what is parked, of SERVICE or of all: why, which event, what waits behind it
+	@$(STACK) parked $(SERVICE)
+
+redrive: environment ## run parked events of SERVICE again, in order (make redrive SERVICE=collections KEY=vdr-eu/C-1001, or KEY=ALL)
+	@$(STACK) redrive $(SERVICE) "$(KEY)"
+
+skip: environment ## ask to leave out the first event of KEY in SERVICE (REASON="…"), or approve that (SHA256=…); BY= names the person
+	@$(STACK) skip $(SERVICE) "$(KEY)" --reason "$(REASON)" --sha256 "$(SHA256)" --by "$(BY)"
+
+step-over: environment ## move the cursor of a stopped partition (SERVICE= TOPIC= PARTITION= AT= TO= REASON="…")
+	@$(STACK) step-over $(SERVICE) $(TOPIC) $(PARTITION) --at "$(AT)" --to "$(TO)" --reason "$(REASON)"
+
+trace: environment ## tell the story of a payment, invoice, item, notice or submission (make trace ID=pay_..., ID=R-2026-0017)
+	@$(IN) -m deploy.local.trace "$(ID)"
 
 audit: environment ## prove the books of the running stack from its stores, log and bank files
 	@$(STACK) audit

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.local import contract, preparation, readiness, secrets, service_settings, state
+from deploy.local import contract, preparation, readiness, scaling, secrets, service_settings, state
 from deploy.local.databases import SERVICES, DatabaseAddress
 from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY
@@ -34,7 +34,6 @@ PREFERRED_PORTS = {
     "kafka": 8692,
     "kafka_controller": 8693,
 }
-INSTANCES_MAX = 12
 RESTARTS_MAX = 5
 
 
@@ -56,8 +55,9 @@ class LocalStack:
         self.clock = clock
         self.fsync = fsync
         self.environment = environment
-        self.counts = {service: _count(service, (instances or {}).get(service, 1)) for service in SERVICES}
+        self.counts = {service: scaling.checked(service, (instances or {}).get(service, 1)) for service in SERVICES}
         self.children: list[Child] = []
+        self.leaving: list[Child] = []
         self.info: StackInfo | None = None
         self.restarts = 0
         self._lock = state.Lock(local)
@@ -68,6 +68,7 @@ class LocalStack:
     def start(self, *, services: bool = True) -> StackInfo:
         """Starts everything (or all but the services) and returns when it serves."""
         self._lock.take()
+        scaling.forget(self.local)
         resumed = self._begin()
         assert self._state is not None
         self._servers = Servers(self.local, self._state.ports, self.environment, fsync=self.fsync)
@@ -129,9 +130,41 @@ class LocalStack:
             self.children.remove(child)
             self._note(self._again[child.name](), self._again[child.name])
 
+    def watch(self) -> None:
+        """To be called every second: starts again what ended by itself, and follows what `make scale` asked for."""
+        self.restart_ended()
+        for service, count in scaling.wished(self.local).items():
+            self.scale(service, count)
+        if gone := [child for child in self.leaving if child.poll() is not None]:
+            self.leaving = [child for child in self.leaving if child not in gone]
+            self._save(processes=self._processes())
+            self.say("ended: " + ", ".join(child.name for child in gone))
+
+    def scale(self, service: str, count: int) -> None:
+        """Starts what is missing and asks the surplus to end, without waiting for either."""
+        assert self.info is not None, "start() comes first"
+        urls = self.info.instances[service]
+        if len(urls) == scaling.checked(service, count) or self._leaves(service):
+            return
+        more = [f"http://{HOST}:{port}" for port in free_ports(max(0, count - len(urls)))]
+        self.info = replace(self.info, instances={**self.info.instances, service: [*urls[:count], *more]})
+        for instance in range(len(urls), count):
+            self.start_service(service, instance)
+        for instance in range(count, len(urls)):
+            child = self.child(f"{service}-{instance}")
+            self.children.remove(child)
+            self.leaving.append(child)
+            child.ask_to_stop()
+        self._save(info=self.info, processes=self._processes())
+        self.say(f"{service} gets {count} processes instead of {len(urls)}")
+
+    def _leaves(self, service: str) -> bool:
+        """A process that still ends keeps its name; a new one of that name would be turned away."""
+        return any(child.name.rpartition("-")[0] == service for child in self.leaving)
+
     def stop(self) -> None:
         """Stops everything that runs, last started first; the services side by side, since each drains its own work."""
-        services = [child for child in self.children if child.name.rpartition("-")[0] in SERVICES]
+        services = [child for child in self.children if child.name.rpartition("-")[0] in SERVICES] + self.leaving
         for child in services:
             child.ask_to_stop()
         for child in services:
@@ -140,6 +173,7 @@ class LocalStack:
             if self._servers is None or not self._servers.stop(child):
                 child.stop()
         self.children.clear()
+        self.leaving.clear()
         if self._state is not None:
             state.forget_processes(self.local)
         self._lock.release()
@@ -192,17 +226,12 @@ class LocalStack:
         """Remembers a process before anything else happens, so that a stop from outside finds it."""
         self.children.append(child)
         self._again[child.name] = again
-        self._save(processes=[child.id for child in self.children])
+        self._save(processes=self._processes())
+
+    def _processes(self) -> list[ProcessId]:
+        return [child.id for child in [*self.children, *self.leaving]]
 
     def _save(self, **changes: object) -> None:
         assert self._state is not None
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]
         state.write(self.local, self._state)
-
-
-def _count(service: str, count: int) -> int:
-    if not 1 <= count <= INSTANCES_MAX:
-        raise StackError(
-            f"{service} cannot have {count} processes: choose 1 to {INSTANCES_MAX}, at most one a partition."
-        )
-    return count

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.local import state, tools
+from deploy.local import scaling, state, tools
 from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY, cache_dir, local_dir
 from deploy.local.postgres import outside_home
@@ -108,10 +108,44 @@ def clean(cache: Annotated[bool, typer.Option(help="remove the downloads too")] 
 
 
 @commands.command()
-def redrive(service: Annotated[str, typer.Argument()] = "") -> None:
-    """Run the parked events of a service again, in order, through its normal handler."""
+def scale(service: Annotated[str, typer.Argument()] = "", count: Annotated[int, typer.Argument()] = 0) -> None:
+    """Give a service of the running stack more or fewer processes, and wait until they share its work."""
     with _errors():
-        tools.redrive(service)
+        print(scaling.scale(local_dir(), service, count))
+
+
+@commands.command()
+def parked(service: Annotated[str, typer.Argument()] = "") -> None:
+    """List what is parked in a service, or in all: why, which event, what waits behind it."""
+    with _errors():
+        raise typer.Exit(tools.parked(service))
+
+
+@commands.command()
+def redrive(service: Annotated[str, typer.Argument()] = "", key: Annotated[str, typer.Argument()] = "") -> None:
+    """Run the parked events of a service, or of one key, again, in order, through its normal handler."""
+    with _errors():
+        tools.redrive(service, key)
+
+
+@commands.command()
+def skip(
+    service: Annotated[str, typer.Argument()] = "",
+    key: Annotated[str, typer.Argument()] = "",
+    reason: Annotated[str, typer.Option(help="why; without it, the skip that was asked for is approved")] = "",
+    sha256: Annotated[str, typer.Option(help="of the event, as `parked` shows it")] = "",
+    by: Annotated[str, typer.Option(help="the sample person: an operator asks, a controller approves")] = "",
+) -> None:
+    """Ask that the event which stands first of a parked key is left out, or approve it."""
+    with _errors():
+        print(asyncio.run(tools.skip(service, key, reason, sha256, by or ("otto" if reason else "conrad"))))
+
+
+@commands.command(name="step-over", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def step_over(context: typer.Context, service: Annotated[str, typer.Argument()] = "") -> None:
+    """Move the cursor of a stopped partition: SERVICE TOPIC PARTITION --at OFFSET --to OFFSET --reason TEXT."""
+    with _errors():
+        tools.step_over(service, context.args)
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -196,7 +230,7 @@ async def _watched(stack: "LocalStack", feed: object) -> object:
     feeding = asyncio.ensure_future(feed)  # type: ignore[call-overload]
     try:
         while not feeding.done():
-            stack.restart_ended()
+            stack.watch()
             await asyncio.wait([feeding], timeout=WATCH_EVERY_S)
         return feeding.result()
     finally:
@@ -206,7 +240,7 @@ async def _watched(stack: "LocalStack", feed: object) -> object:
 def _stay(stack: "LocalStack") -> None:
     while True:
         time.sleep(WATCH_EVERY_S)
-        stack.restart_ended()
+        stack.watch()
 
 
 def _counts(texts: list[str]) -> dict[str, int]:

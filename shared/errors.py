@@ -36,5 +36,13 @@ class Poison(RecoupError):
     """Why, for those who look for what they can mend: stable and snake_case, kept beside the parked key."""
 
 
+class Broken(Poison):
+    """This record cannot be read as an event; it is parked with its key until the cause is mended."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Stop(RecoupError):
     """Going on would be wrong for every input; the process stops and a person must act."""

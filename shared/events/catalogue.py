@@ -13,6 +13,8 @@ CONTROL, ACCOUNTS, INVOICES, PAYMENTS = "ar.control", "ar.accounts", "ar.invoice
 LEDGER, COLLECTIONS, NOTIFICATIONS = "ar.ledger", "ar.collections", "ar.notifications"
 FEEDS_INBOUND, FEEDS_RECEIPTS = "feeds.inbound", "feeds.receipts"
 PARTITIONS = 12
+EVENT_BYTES_MAX = 900_000
+"""Bytes of a payload; a larger one is poison of the input that caused it."""
 KeyRule = Literal["company", "account", "payment", "own"]
 
 TOPICS_OF = {

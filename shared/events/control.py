@@ -90,3 +90,38 @@ class CommandAccepted(Fact):
     body: dict[str, Any]
     at: datetime | None = None
     command_id: UUID | None = None
+
+
+class EventSkipped(Fact):
+    """An event that a service could not digest was left out: `actor` asked for it, `approver` allowed it. `sha256` is
+    over the record as it lay in the log. `event_id` is missing where the record had none that can be read."""
+
+    TYPE: ClassVar[str] = "event.skipped"
+
+    service: str
+    key: str
+    topic: str
+    partition: int
+    offset: int
+    event_id: UUID | None = None
+    event_type: str
+    reason: str = Field(max_length=500)
+    sha256: str
+    actor: str
+    approver: str
+    approval_id: UUID
+
+
+class PartitionMoved(Fact):
+    """The cursor of a stopped partition was moved by hand from `from_offset` to `to_offset`: what lies between is not
+    taken. `company` is `*`, since it concerns all."""
+
+    TYPE: ClassVar[str] = "partition.moved"
+
+    service: str
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+    reason: str = Field(max_length=500)
+    actor: str

@@ -10,12 +10,12 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.errors import Poison, Stop
+from shared.errors import Broken, Stop
+from shared.events.upcasters import newest_version
 from shared.ids import read_id
 
 Headers = Sequence[tuple[str, bytes]]
 SEQUENCE_DIGITS = 18
-SCHEMA_VERSION = 1
 SHARED_IDS = 4_096
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 
@@ -56,7 +56,7 @@ class Envelope(NamedTuple):
             "ce_type": self.type,
             "ce_subject": self.subject,
             "ce_time": self.time.isoformat(),
-            "ce_dataschema": f"recoup:{self.type}:{SCHEMA_VERSION}",
+            "ce_dataschema": f"recoup:{self.type}:{newest_version(self.type)}",
             "content-type": "application/json",
             "ce_company": self.company,
             "ce_actor": self.actor,
@@ -73,13 +73,16 @@ class Envelope(NamedTuple):
 
     @classmethod
     def from_headers(cls, headers: Headers) -> "Envelope":
-        """Read the headers. Raises Poison naming the first attribute that is missing or unreadable, and Stop for an
+        """Read the headers. Raises Broken naming the first attribute that is missing or unreadable, and Stop for an
         event of a newer version than this code knows: nothing behind it may be decided.
         """
-        found = {name: value.decode() for name, value in headers}
+        try:
+            found = {name: value.decode() for name, value in headers}
+        except (UnicodeDecodeError, AttributeError):  # a header without a value is None
+            raise Broken("header_unreadable", "the record has a header that is no text in UTF-8") from None
         missing = [name for name in _REQUIRED if not found.get(name)]
         if missing:
-            raise Poison(f"the record has no {missing[0]} header; it was not written by Recoup")
+            raise Broken("header_missing", f"the record has no {missing[0]} header; it was not written by Recoup")
         _refuse_newer(found)
         try:
             return cls(
@@ -100,8 +103,12 @@ class Envelope(NamedTuple):
                 sequence=found.get("ce_sequence", ""),
                 traceparent=found.get("ce_traceparent", ""),
             )
-        except (KeyError, ValueError) as problem:
-            raise Poison(f"the envelope of {found['ce_type']} {found['ce_id']} cannot be read: {problem}") from problem
+        except KeyError as problem:
+            what = f"{found['ce_type']} {found['ce_id']} has no {problem.args[0]} header"
+            raise Broken("header_missing", what) from problem
+        except ValueError as problem:
+            what = f"the envelope of {found['ce_type']} {found['ce_id']} cannot be read: {problem}"
+            raise Broken("header_unreadable", what) from problem
 
     def with_sequence(self, number: int) -> "Envelope":
         return self._replace(sequence=sequence_text(number))
@@ -118,10 +125,16 @@ def _shared_id(text: str) -> UUID:
     return read_id(text)
 
 
-def _refuse_newer(found: dict[str, str]) -> None:
+def version_in(found: dict[str, str]) -> int | None:
+    """The version of the payload that `ce_dataschema` names; None when it names none."""
     version = found.get("ce_dataschema", "").rpartition(":")[2]
-    if version.isdigit() and int(version) > SCHEMA_VERSION:
+    return int(version) if version.isdigit() else None
+
+
+def _refuse_newer(found: dict[str, str]) -> None:
+    version, known = version_in(found), newest_version(found["ce_type"])
+    if version is not None and version > known:
         raise Stop(
-            f"{found['ce_type']} {found['ce_id']} is of version {version}, this code knows {SCHEMA_VERSION}; "
+            f"{found['ce_type']} {found['ce_id']} is of version {version}, this code knows {known}; "
             "start the newer version of the service"
         )

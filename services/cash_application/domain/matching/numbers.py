@@ -44,6 +44,7 @@ def number_parts(number: str) -> Number:
     return Number(whole, head, digits, tail, short, tuple(re.findall("[A-Z]+", head)), ending)
 
 
+@lru_cache(maxsize=65536)
 def own_reference(payment_reference: str | None) -> str:
     """Compact form of an item's payment reference if it has the form of ISO 11649, else empty.
 

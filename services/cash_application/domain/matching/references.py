@@ -7,6 +7,7 @@ citation and leads to no candidate is `unresolved`: it blocks every rung that lo
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stdnum.iso7064 import mod_97_10
 
@@ -34,6 +35,7 @@ from services.cash_application.domain.matching.scan import (
 
 WEAK_MIN = 5
 REFERENCE_MAX = 25
+REFERENCES_KEPT = 8192
 _RF_START = re.compile(r"(?<![A-Z0-9])RF[^A-Z0-9]?\d{2}")
 
 
@@ -114,8 +116,9 @@ def references_in(read: Scan, length: int = REFERENCE_MAX) -> list[tuple[str, in
         return []
     found = []
     for begin in _RF_START.finditer(read.text):
-        valid = list(_references_from(read, begin.start()))
-        found += valid or [("", begin.start(), _end_of_broken(read, begin.start(), length - 1))]
+        found += _references_from(read, begin.start()) or [
+            ("", begin.start(), _end_of_broken(read, begin.start(), length - 1))
+        ]
     return found
 
 
@@ -131,15 +134,19 @@ def _end_of_broken(read: Scan, begin: int, length: int) -> int:
     return behind
 
 
-def _references_from(read: Scan, begin: int) -> Iterable[tuple[str, int, int]]:
+@lru_cache(maxsize=REFERENCES_KEPT)
+def _references_from(read: Scan, begin: int) -> tuple[tuple[str, int, int], ...]:
+    """Asked for twice of every payment: for the keys to look up and for the citation."""
+    found = []
     candidate = ""
     for run, start, end in read.runs:
         if start >= begin:
             candidate += run
             if len(candidate) > REFERENCE_MAX:
-                return
+                break
             if len(candidate) > 4 and mod_97_10.is_valid(candidate[4:] + candidate[:4]):
-                yield candidate, begin, end
+                found.append((candidate, begin, end))
+    return tuple(found)
 
 
 def find(payment: PaymentView, candidates: Candidates, suffix_min: int = WEAK_MIN) -> Found:

@@ -7,7 +7,14 @@ from services.notifications.channels.mail import MailDispatcher
 from services.notifications.channels.webhook import WebhookSender
 from services.notifications.handlers import NotificationsHandler
 from services.notifications.settings import Settings
-from shared.runtime.lifecycle import Loop, Runtime, Service, main
+from shared.events.catalogue import CONTROL, LEDGER
+from shared.events.ledger import ItemState
+from shared.runtime.lifecycle import Loop, Runtime, Service, cli
+from shared.runtime.rebuild import Projection
+from shared.runtime.rebuild_command import add_rebuild
+
+REBUILT = Projection(tables=("item",), topics=(CONTROL, LEDGER), facts=(ItemState,))
+"""The copy of the items."""
 
 
 async def send_mail(runtime: Runtime, stop: asyncio.Event) -> None:
@@ -29,4 +36,4 @@ def build(settings: Settings) -> Service:
 
 
 if __name__ == "__main__":
-    main(build, Settings)
+    add_rebuild(cli(build, Settings), build, Settings, REBUILT)()

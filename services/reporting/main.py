@@ -4,7 +4,13 @@ from services.reporting import api
 from services.reporting.handlers import ReportingHandler
 from services.reporting.pages import login, routes
 from services.reporting.settings import Settings
-from shared.runtime.lifecycle import Service, main
+from services.reporting.store.rebuilt import COMPARED
+from shared.runtime.lifecycle import Service, cli
+from shared.runtime.rebuild import Projection
+from shared.runtime.rebuild_command import add_rebuild
+
+REBUILT = Projection(compared=COMPARED)
+"""The whole store: everything in it comes from the log."""
 
 
 def build(settings: Settings) -> Service:
@@ -21,4 +27,4 @@ def build(settings: Settings) -> Service:
 
 
 if __name__ == "__main__":
-    main(build, Settings)
+    add_rebuild(cli(build, Settings), build, Settings, REBUILT)()

@@ -32,23 +32,24 @@ def config_of(service: str, connection: Connection | None = None) -> Config:
     return config
 
 
-async def upgrade(dsn: str, service: str) -> None:
-    """Bring the store of `service` to the newest schema."""
-    await _run(dsn, lambda connection: _upgrade(connection, service))
+async def upgrade(dsn: str, service: str, schema: str = "public") -> None:
+    """Bring the store of `service` to the newest schema; in another `schema` of the database if one is named."""
+    await _run(dsn, lambda connection: _upgrade(connection, service), schema)
 
 
 async def head_reached(dsn: str, service: str) -> bool:
-    """Whether the store's schema is the newest that this code knows."""
+    """Whether the store's schema is the newest that this code knows, or a newer one: release n runs on n and n+1."""
     engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(lambda c: _current(c) == _head(service))
+            return await connection.run_sync(lambda c: _reached(_current(c), service))
     finally:
         await engine.dispose()
 
 
-async def _run(dsn: str, work) -> None:  # noqa: ANN001
-    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+asyncpg://", 1))
+async def _run(dsn: str, work, schema: str = "public") -> None:  # noqa: ANN001
+    address = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+    engine = create_async_engine(address, connect_args={"server_settings": {"search_path": schema}})
     try:
         async with engine.begin() as connection:
             await connection.run_sync(work)
@@ -66,8 +67,11 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _head(service: str) -> str | None:
-    return ScriptDirectory.from_config(config_of(service)).get_current_head()
+def _reached(current: str | None, service: str) -> bool:
+    """Migrations are one line: a revision that this code does not know came after all that it knows."""
+    scripts = ScriptDirectory.from_config(config_of(service))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return current is not None and (current == scripts.get_current_head() or current not in known)
 
 
 async def revision(dsn: str, service: str, message: str) -> None:

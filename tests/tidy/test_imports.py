@@ -111,7 +111,7 @@ def test_each_room_of_a_service_keeps_to_its_imports(file: str) -> None:
 
 
 def test_only_the_kafka_adapter_and_the_topic_admin_import_aiokafka() -> None:
-    allowed = {"shared/bus/kafka.py", "shared/bus/admin.py"}
+    allowed = {"shared/bus/kafka.py", "shared/bus/kafka_log.py", "shared/bus/admin.py"}
     users = {s.name for s in sources("services", "shared") for m, _ in imports(s.tree) if starts(m, "aiokafka")}
     assert users <= allowed
 

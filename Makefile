@@ -5,7 +5,7 @@ STACK := $(IN) -m deploy.local.stack
 # Extra arguments, as in: make test TESTS="tests/domain -k promise"
 TESTS ?=
 
-.PHONY: help run up stop status scale clean clean-venv test chaos restore-drill lint bench parked redrive skip step-over trace audit migration environment
+.PHONY: rebuild help run up stop status scale clean clean-venv test chaos restore-drill lint bench parked redrive skip step-over trace audit migration environment
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -65,7 +65,10 @@ skip: environment ## ask to leave out the first event of KEY in SERVICE (REASON=
 step-over: environment ## move the cursor of a stopped partition (SERVICE= TOPIC= PARTITION= AT= TO= REASON="…")
 	@$(STACK) step-over $(SERVICE) $(TOPIC) $(PARTITION) --at "$(AT)" --to "$(TO)" --reason "$(REASON)"
 
-trace: environment ## tell the story of a payment, invoice, item, notice or submission (make trace ID=pay_..., ID=R-2026-0017)
+rebuild: environment ## build the projections of SERVICE (reporting; the items of collections, notifications) anew, compare, swap (ACCEPT=1: although they differ)
+	@$(STACK) rebuild $(SERVICE) $(if $(ACCEPT),--accept-differences)
+
+trace: environment ## tell the story of a payment, invoice, item, notice or submission (ID=pay_..., ID=R-2026-0017)
 	@$(IN) -m deploy.local.trace "$(ID)"
 
 audit: environment ## prove the books of the running stack from its stores, log and bank files

@@ -129,6 +129,16 @@ def redrive(service: Annotated[str, typer.Argument()] = "", key: Annotated[str, 
 
 
 @commands.command()
+def rebuild(
+    service: Annotated[str, typer.Argument()] = "",
+    accept_differences: Annotated[bool, typer.Option(help="swap although rows differ from the live ones")] = False,
+) -> None:
+    """Build the projections of a service anew from the log beside the live ones, compare, and swap them."""
+    with _errors():
+        tools.rebuild(service, accept_differences)
+
+
+@commands.command()
 def skip(
     service: Annotated[str, typer.Argument()] = "",
     key: Annotated[str, typer.Argument()] = "",

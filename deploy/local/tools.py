@@ -1,24 +1,89 @@
-"""Commands against a running stack, or beside it: redrive, audit, migration; each is the real program with settings."""
+"""Commands against a running stack, or beside it: parked, redrive, skip, audit, migration.
+
+Each is the real program with settings, or a person at the real API."""
 
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from deploy.local import service_settings, state
+from deploy.local.client import open_client
 from deploy.local.databases import SERVICES, ensure_service_database
 from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY
 from deploy.local.postgres import PostgresServer, outside_home
 
+COMMAND_TIMEOUT_S = 60
 
-def redrive(service: str) -> NoReturn:
-    """Becomes the service's own redrive command, with the settings of the running stack."""
+
+def parked(service: str) -> int:
+    """Lists what is parked in a service, or in all, by their own commands with the settings of the running stack."""
+    if service:
+        _check_service(service)
+    info = state.load()
+    for each in [service] if service else SERVICES:
+        arguments = [sys.executable, "-m", f"services.{each}.main", "parked"]
+        environment = service_settings.of_service(info, each)
+        done = subprocess.run(arguments, cwd=REPOSITORY, env=environment, timeout=COMMAND_TIMEOUT_S, check=False)
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
+def redrive(service: str, key: str) -> NoReturn:
+    """Becomes the service's own redrive command, with the settings of the running stack. `key` "" means all."""
     _check_service(service)
-    _become(f"services.{service}.main", ["redrive"], service_settings.of_service(state.load(), service))
+    arguments = ["redrive", *([key] if key else [])]
+    _become(f"services.{service}.main", arguments, service_settings.of_service(state.load(), service))
+
+
+def step_over(service: str, arguments: list[str]) -> NoReturn:
+    """Becomes the service's own command that moves the cursor of a stopped partition."""
+    _check_service(service)
+    _become(f"services.{service}.main", ["step-over", *arguments], service_settings.of_service(state.load(), service))
+
+
+def rebuild(service: str, accept_differences: bool) -> NoReturn:
+    """Becomes the service's own command that builds its projections anew from the log, beside the running service."""
+    _check_service(service)
+    arguments = ["rebuild", *(["--accept-differences"] if accept_differences else [])]
+    _become(f"services.{service}.main", arguments, service_settings.of_service(state.load(), service))
+
+
+async def skip(service: str, key: str, reason: str, sha256: str, by: str) -> str:
+    """Through the running service's API, as a sample person: with a reason ask that what stands first of a parked key
+    is left out, without one approve it. The sentence to show."""
+    _check_service(service)
+    if not key:
+        raise StackError("Name the parked key: make skip KEY=company/account …; `make parked` lists them.")
+    client = open_client(state.load())
+    async with client.http:
+        path = f"/v1/runtime/parked/{quote(key, safe='/~')}"
+        if not reason:
+            if not sha256:
+                raise StackError("Say why (REASON=…) to ask for it, or name the SHA256=… that you approve (BY=conrad).")
+            body = {"sha256": sha256}
+            idempotency_key = f"{path} approve {sha256}"
+            left_out = await client.call(by, "POST", service, f"{path}/approve", key=idempotency_key, json=body)
+            behind = f"; {left_out['left']} behind it: {left_out['result']}" if left_out["left"] else ""
+            return f"Left out: {left_out['event_type']} of {key}, approved by {left_out['approved_by']}{behind}."
+        if not sha256:
+            rows = await client.listed(by, service, "/v1/runtime/parked")
+            sha256 = next((row["sha256"] or "" for row in rows if row["key"] == key), "")
+        if not sha256:
+            raise StackError(f"No event of {key} is parked in {service}: `make parked` lists what is.")
+        body = {"reason": reason, "sha256": sha256}
+        asked = await client.call(by, "POST", service, f"{path}/skip", key=f"{path} skip {sha256} {reason}", json=body)
+    return (
+        f"{asked['requested_by']} asked to leave out {asked['event_type']} {asked['event_id'] or ''} of {key}. "
+        f"Another person approves it:\n  make skip SERVICE={service} KEY='{key}' SHA256={sha256} BY=conrad"
+    )
 
 
 def audit(arguments: list[str]) -> NoReturn:

@@ -36,17 +36,22 @@ class Batches:
     def __init__(self, source: Source, service: str, records_max: int, *, ahead: bool) -> None:
         self._source, self._service, self._records_max, self._ahead = source, service, records_max, ahead
         self._ready: asyncio.Task[Batch] | None = None
+        self._sought = False
 
     async def next(self, timeout_s: float) -> Batch:
         """The next batch, empty when none came in time."""
         ready, self._ready = self._ready, None
         found = await (ready or self._make(timeout_s))
-        if self._ahead and len(found.taken) >= self._records_max:
+        # Not right behind a seek: facts that wait for a company would come first again and again, and the batch with
+        # its configuration would be the one that is dropped.
+        if self._ahead and not self._sought and len(found.taken) >= self._records_max:
             self._ready = asyncio.create_task(self._make(timeout_s))
+        self._sought = False
         return found
 
     async def seek(self, positions: Positions) -> None:
         """Begin there. Partitions that are not named begin again where the batch that was made ready had begun."""
+        self._sought = True
         dropped = await self.drop()
         await self._source.seek({**dropped.begins(), **positions})
 

@@ -71,6 +71,18 @@ async def test_a_seek_drops_what_was_made_ready(world: World) -> None:
     assert len(seen) == FACTS + 1
 
 
+async def test_facts_that_wait_keep_the_configuration_out_of_no_batch_that_is_read_ahead(world: World) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    for _ in range(2):
+        world.put(event(contact("a1", company="later")))
+    world.configure("later")
+    batches = Batches(source, SERVICE, 2, ahead=True)
+    for _ in range(10):
+        await loops.take_next(runtime, batches, 0)
+    assert [r["facts"] for r in await world.rows("select facts from toy_account")] == [2]
+
+
 @pytest.mark.parametrize("place", ["transaction.before_commit", "transaction.committed", "consumer.taken"])
 async def test_failures_between_full_batches_skip_and_double_nothing(
     world: World, place: str, monkeypatch: pytest.MonkeyPatch

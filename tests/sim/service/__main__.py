@@ -47,14 +47,15 @@ async def _main(seeds: int, first: int, bug: str, twice: bool, keep_going: bool,
         admin = servers.start_postgres(run_folder, stack)
         async with databases.opened(admin) as stores:
             with bugs.planted(bug):
-                return await _seeds(range(first, first + seeds), stores, folder / "blobs", bug, twice, keep_going, verbose)
+                wanted = range(first, first + seeds)
+                return await _seeds(wanted, stores, folder / "blobs", bug, twice, keep_going, verbose)
 
 
 async def _seeds(seeds: range, stores, folder: Path, bug: str, twice: bool, keep_going: bool, verbose: bool) -> int:  # noqa: ANN001
     began, failed = time.monotonic(), 0
     for n, seed in enumerate(seeds, 1):
-        outcome = await simulate(seed, stores, folder)
-        if twice and outcome.digest != (again := await simulate(seed, stores, folder)).digest:
+        outcome = await simulate(seed, stores, folder, alone=bool(bug))
+        if twice and outcome.digest != (again := await simulate(seed, stores, folder, alone=True)).digest:
             outcome.findings.append(("same hash", f"{outcome.digest[:12]} and then {again.digest[:12]}"))
         if verbose:
             print(f"seed {seed}: {outcome.records} records, {outcome.blocked} blocked, faults {outcome.faults}")

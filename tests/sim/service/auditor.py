@@ -229,7 +229,7 @@ def _against(e: Evidence, s: Seen, known: list[Seen], at: datetime) -> Iterator[
 
 
 def paid_in_plan(e: Evidence) -> Iterator[str]:
-    """From the inputs alone: nobody is reminded of a document whose whole payment the bank had stated the day before."""
+    """From the inputs alone: nobody is reminded of a document that the bank had stated as paid."""
     paid: dict[str, date] = {}
     taken_back = {line.number for line in e.plan.lines() if line.kind == "return"}
     for n, day in enumerate(e.plan.days):
@@ -272,7 +272,8 @@ def reports(e: Evidence) -> Iterator[str]:
     for row in e.reports["item_posting"]:
         postings[str(row["item_id"])] += row["remaining_delta_minor"]
     if dict(postings) != items:
-        yield f"the changes of items do not sum to their state: {sorted(set(items.items()) ^ set(postings.items()))[:4]}"
+        apart = sorted(set(items.items()) ^ set(postings.items()))[:4]
+        yield f"the changes of items do not sum to their state: {apart}"
     for row in e.reports["reconciliation"]:
         if row["difference_minor"]:
             yield f"reconciliation of {row['date']}: {dict(row)}"

@@ -1,4 +1,4 @@
-"""Planted bugs: each is switched on for a run and must be caught by the auditor. Nothing here is reachable in production."""
+"""Planted bugs: each is switched on for a run and must be caught. Nothing here is reachable in production."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -118,7 +118,8 @@ def _documents(rng: Random, accounts: list[Account], days: list[Day]) -> list[Do
         document_on = days[0].on if new else days[0].on - timedelta(days=rng.randint(20, 50))
         due_on = document_on + timedelta(days=14)
         total = rng.randint(11_003, 199_987)
-        found.append(Document(f"R-{9100 + n}", account.account_id, total, document_on, due_on, _reference(str(9100 + n))))
+        reference = _reference(str(9100 + n))
+        found.append(Document(f"R-{9100 + n}", account.account_id, total, document_on, due_on, reference))
     return found
 
 

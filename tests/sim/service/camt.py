@@ -37,7 +37,8 @@ def statement(iban: str, number: int, on: date, opening_minor: int, lines: list[
         f"<GrpHdr><MsgId>M-{number}</MsgId><CreDtTm>{on}T22:10:00+01:00</CreDtTm></GrpHdr>"
         f"<Stmt><Id>S-{number}</Id><ElctrncSeqNb>{number}</ElctrncSeqNb><CreDtTm>{on}T22:10:00+01:00</CreDtTm>{span}"
         f"<Acct><Id><IBAN>{iban}</IBAN></Id><Ccy>EUR</Ccy></Acct>"
-        f"{_balance('OPBD', opening_minor, on)}{_balance('CLBD', closing, on)}{entries}</Stmt></BkToCstmrStmt></Document>"
+        f"{_balance('OPBD', opening_minor, on)}{_balance('CLBD', closing, on)}{entries}"
+        f"</Stmt></BkToCstmrStmt></Document>"
     ).encode()
 
 
@@ -48,7 +49,7 @@ def money(amount_minor: int) -> str:
 def _balance(code: str, amount_minor: int, on: date) -> str:
     side = "CRDT" if amount_minor >= 0 else "DBIT"
     return (
-        f"<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy=\"EUR\">{money(abs(amount_minor))}</Amt>"
+        f'<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">{money(abs(amount_minor))}</Amt>'
         f"<CdtDbtInd>{side}</CdtDbtInd><Dt><Dt>{on}</Dt></Dt></Bal>"
     )
 
@@ -58,9 +59,7 @@ def _entry(n: int, on: date, line: Line) -> str:
     family, sub = {"charge": ("MDOP", "CHRG"), "return": ("IDDT", "UPDD")}.get(line.kind, ("RCDT", "ESCT"))
     domain = "ACMT" if line.kind == "charge" else "PMNT"
     amount = f'<Amt Ccy="EUR">{money(line.amount_minor)}</Amt><CdtDbtInd>{side}</CdtDbtInd>'
-    code = (
-        f"<BkTxCd><Domn><Cd>{domain}</Cd><Fmly><Cd>{family}</Cd><SubFmlyCd>{sub}</SubFmlyCd></Fmly></Domn></BkTxCd>"
-    )
+    code = f"<BkTxCd><Domn><Cd>{domain}</Cd><Fmly><Cd>{family}</Cd><SubFmlyCd>{sub}</SubFmlyCd></Fmly></Domn></BkTxCd>"
     reversal = "<RvslInd>true</RvslInd>" if line.kind == "return" else ""
     own = f"{line.ref}-{n}-{on:%m%d}"
     return (

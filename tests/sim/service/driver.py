@@ -1,7 +1,7 @@
 """The scheduler: feeds a plan day by day and draws every step in between from the seed.
 
-Invariant: one step at a time, each awaited to its end or to where it stands still; what a step could not do because of a
-lock is put back and noted, never waited for.
+Invariant: one step at a time, each awaited to its end or to where it stands still; what a step could not do because of
+a lock is put back and noted, never waited for.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ from shared.runtime.transaction import TRANSIENT
 from tests.sim.service import setup
 from tests.sim.service.business import Plan
 from tests.sim.service.databases import SERVICES, SimConnection
+from tests.sim.service.log import poison
 from tests.sim.service.outside import instant
 from tests.sim.service.world import Crash, Member, World
 
 FAULTS = ("crash", "zombie", "rebalance", "lost", "torn", "late", "clock", "small", "relay_away", "mail_down", "twice",
-          "race")  # fmt: skip
-DRAWS_MAX = 45
+          "race", "poison")  # fmt: skip
+DRAWS_MAX = 30
 CALM_ROUNDS_MAX = 80
 IDLE_ROUNDS = 4
 FROZEN_MAX = 2
@@ -86,6 +87,9 @@ class Driver:
         for name, content_type, content in day.files:
             await self.call("ingest", lambda m, f=(name, content_type, content): self.world.submit(m, *f))
             await self.some()
+        if "poison" in self.faults and not self.done["poison"]:
+            self.done["poison"] += 1
+            self.world.log.append(poison(instant(day.on, 6)))
         await self.until_judged(await self._tick(day.on, 9, 5))
         for action in day.morning:
             await setup.perform(self, self.plan, action)
@@ -316,7 +320,8 @@ class Driver:
             there.cancel()
         SimConnection.after_lock.clear()
         gates[0].set()
-        while not tasks[0].done() and not await self.world.databases.waits(service, members[0].index):
+        waits = self.world.databases.waits
+        while not (tasks[0].done() or await waits(service, members[0].index)):  # noqa: ASYNC110 asks the database
             await asyncio.sleep(0.001)
         gates[1].set()
         for task in tasks:

@@ -2,10 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.bus.memory import MemoryLog, MemorySource
 from shared.bus.port import Outgoing, Partition, Record
 from shared.errors import Transient
+
+POISONED = "sim/C-POISON"
+"""The key of planted poison, and of nothing else; cash application and reporting read its topic."""
+POISONED_SERVICES = ("cash_application", "reporting")
 
 
 class SimLog(MemoryLog):
@@ -74,3 +79,16 @@ class SimSink:
             self.log.append(record)
         if fault:
             raise Transient(f"the broker did not acknowledge ({fault})")
+
+
+def poison(at: datetime) -> Outgoing:
+    """An invoice that no model fits, under a key of its own."""
+    texts = {
+        "ce_id": "00000000-0000-4000-8000-000000000bad", "ce_source": "poison", "ce_type": "invoice.issued",
+        "ce_subject": "poison", "ce_time": at.isoformat(), "ce_company": "sim", "ce_actor": "feed:poison",
+        "ce_businessdate": at.date().isoformat(), "ce_knownat": at.isoformat(), "ce_sequence": "1",
+        "ce_correlationid": "00000000-0000-4000-8000-000000000bad",
+        "ce_causationid": "00000000-0000-4000-8000-000000000bad",
+    }  # fmt: skip
+    headers = [(name, value.encode()) for name, value in texts.items()]
+    return Outgoing("ar.invoices", POISONED.encode(), headers, b'{"company": "sim", "total_minor": "no number"}')

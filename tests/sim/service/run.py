@@ -14,6 +14,7 @@ from tests.sim.service import auditor
 from tests.sim.service.business import MONDAY, Plan, draw
 from tests.sim.service.databases import SERVICES, Databases
 from tests.sim.service.driver import FAULTS, Driver, Finding
+from tests.sim.service.log import POISONED, POISONED_SERVICES
 from tests.sim.service.outside import MailServer, Receiver, SimClock, instant
 from tests.sim.service.seen import Log
 from tests.sim.service.world import World
@@ -57,10 +58,14 @@ def faults_of(seed: int) -> frozenset[str]:
     return frozenset(drawn | set(rng.sample(FAULTS, 2)))
 
 
-async def simulate(seed: int, stores: Databases, folder: Path) -> Outcome:
-    """Both runs of a seed and everything that is wrong with the disturbed one."""
+async def simulate(seed: int, stores: Databases, folder: Path, *, alone: bool = False) -> Outcome:
+    """Both runs of a seed and everything that is wrong with them; `alone`: only the disturbed one, nothing compared."""
     plan, faults = draw(seed), faults_of(seed)
     outcome = Outcome(seed, tuple(sorted(faults)))
+    if alone:
+        ran = await _run(seed, plan, faults, stores, folder, outcome)
+        outcome.findings += auditor.audit(ran.evidence) if ran else []
+        return outcome
     calm = await _run(seed, plan, frozenset(), stores, folder, outcome)
     wild = await _run(seed, plan, faults, stores, folder, outcome) if calm else None
     if calm and wild:
@@ -128,8 +133,7 @@ async def _evidence(driver: Driver, outcome: Outcome) -> auditor.Evidence:
         raise Finding("sequence", str(problem)) from problem
     outcome.digest = log.digest()
     for service in SERVICES:
-        for row in await world.databases.rows(service, PARKED):
-            outcome.findings.append(("parked", f"{service}: {row['key']} {row['error'][:160]}"))
+        outcome.findings += _parked(service, await world.databases.rows(service, PARKED), driver.done["poison"] > 0)
     return auditor.Evidence(
         plan=driver.plan,
         log=log,
@@ -139,6 +143,15 @@ async def _evidence(driver: Driver, outcome: Outcome) -> auditor.Evidence:
         lost_answers=sum(not m.answered for m in world.mail.taken),
         reports={name: await _report(world, statement) for name, statement in REPORTS.items()},
     )
+
+
+def _parked(service: str, rows: list[Any], planted: bool) -> list[tuple[str, str]]:
+    """Parked is the planted poison and nothing else."""
+    wanted = {POISONED} if planted and service in POISONED_SERVICES else set()
+    found = {row["key"]: row["error"][:160] for row in rows}
+    wrong = [f"{service}: {key} is parked: {found[key]}" for key in sorted(found.keys() - wanted)]
+    wrong += [f"{service}: {key} is poison and was not parked" for key in sorted(wanted - found.keys())]
+    return [("parked", sentence) for sentence in wrong]
 
 
 async def _report(world: World, statement: str) -> list[dict[str, Any]]:

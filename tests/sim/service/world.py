@@ -123,7 +123,9 @@ class Member:
 class World:
     """One run: log, stores, clock, members, and what is outside."""
 
-    def __init__(self, databases: Databases, folder: Path, clock: SimClock, mail: MailServer, receiver: Receiver) -> None:
+    def __init__(
+        self, databases: Databases, folder: Path, clock: SimClock, mail: MailServer, receiver: Receiver
+    ) -> None:
         self.databases, self.folder, self.clock = databases, folder, clock
         self.mail, self.receiver, self.mail_down, self.relay_away = mail, receiver, False, False
         self.log = SimLog(TOPICS, PARTITIONS)

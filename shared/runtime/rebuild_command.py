@@ -29,19 +29,20 @@ def add_rebuild(
     ) -> None:
         """Build the projections anew from the log beside the live ones, compare, and swap them in one transaction."""
         settings = settings_type()
-        service = build(settings)
-        reader = KafkaReader(settings.kafka_bootstrap, f"{service.name}-rebuild")
-        work = Rebuild(
-            service.name, service.handler, projection, settings.owner_dsn(), reader, typer.echo, accept_differences
-        )
         try:
-            report = asyncio.run(work.run())
+            report = asyncio.run(_rebuild(build(settings), settings, projection, accept_differences))
         except (Stop, Transient) as problem:
             typer.echo(f"stopped: {problem}", err=True)
             raise typer.Exit(1) from None
         typer.echo(said(report))
 
     return app
+
+
+async def _rebuild(service: Service, settings: ServiceSettings, projection: Projection, accept: bool) -> Report:
+    reader = KafkaReader(settings.kafka_bootstrap, f"{service.name}-rebuild")
+    work = Rebuild(service.name, service.handler, projection, settings.owner_dsn(), reader, typer.echo, accept)
+    return await work.run()
 
 
 def said(report: Report) -> str:

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from tests.bench import cash, quarter, simplest, statements
+from tests.bench import cash, quarter, rebuild, simplest, statements
 from tests.bench.usage import machine
 from tests.bench.world import bench
 
@@ -23,7 +23,12 @@ async def measure(wanted: set[str]) -> dict[str, Any]:
     if not wanted:
         return found
     async with bench() as servers:
-        for name, part in (("statements", statements), ("simplest_handler", simplest), ("cash_application", cash)):
+        for name, part in (
+            ("statements", statements),
+            ("simplest_handler", simplest),
+            ("cash_application", cash),
+            ("rebuild", rebuild),
+        ):
             if name in wanted:
                 load = machine()["load_average"]
                 found[name] = {**await part.run(servers), "load_average_before": load}
@@ -71,6 +76,14 @@ def lines(found: dict[str, Any]) -> list[tuple[str, object, object]]:
             ("  rows inserted per payment", part["rows_inserted_per_payment"], ""),
             ("  share of a plain COPY of the same rows", part["share_of_copy"], ""),
         ]
+    if "rebuild" in found:
+        part = found["rebuild"]
+        processor = f"{part['reader_cpu_us_per_record']:.0f} / {part['postgres_cpu_us_per_record']:.0f}"
+        table += [
+            ("rebuild of the aging, records/s", part["per_s"], rebuild.TARGET_PER_S),
+            ("  processor time per record, reader / PostgreSQL, us", processor, ""),
+            ("  seconds for which the service waited", part["held_s"], ""),
+        ]
     if "quarter" in found:
         part = found["quarter"]
         table += [
@@ -99,7 +112,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    parts = ("statements", "simplest_handler", "cash_application")
+    parts = ("statements", "simplest_handler", "cash_application", "rebuild")
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--quarter-days", type=int, default=60, help="business days of the sample to feed; 0 = none")
     parser.add_argument("--only", choices=(*parts, "none"), action="append", help="measure only this (may be repeated)")

@@ -155,3 +155,16 @@ def test_no_migration_reads_the_tables_of_the_code() -> None:
     """A migration says what it makes; tables.py of another day must not change it."""
     files = (ROOT / "services").glob("*/migrations/versions/*.py")
     assert [f.name for f in files if "tables import" in f.read_text() or "create_all" in f.read_text()] == []
+
+
+async def test_a_release_serves_on_its_own_schema_and_on_the_next_one_and_on_no_older_one(
+    make_database: Callable[..., Awaitable[str]],
+) -> None:
+    dsn = await make_database("cash_application", owner=True)
+    db = await asyncpg.connect(dsn)
+    for revision, serves in (("9999", True), ("0001", False)):
+        await db.execute("update alembic_version set version_num = $1", revision)
+        assert await head_reached(dsn, "cash_application") is serves, revision
+    await db.execute("delete from alembic_version")
+    assert not await head_reached(dsn, "cash_application")
+    await db.close()

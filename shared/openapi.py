@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from shared.examples import NoExample, example_of
 from shared.problems import MEDIA_TYPE, ProblemDetails
@@ -86,7 +86,12 @@ def _routes_that_demand_a_key(app: FastAPI) -> Iterator[tuple[str, str]]:
     """(method, path) of the routes that depend on `shared.http.idempotency_key`."""
     for route in iter_route_contexts(app.routes):
         if isinstance(route.original_route, APIRoute) and _has_mark(route.dependant, "demands_idempotency_key"):
-            yield from ((method, route.path or "") for method in route.methods or ())
+            yield from ((method, _path(route)) for method in route.methods or ())
+
+
+def _path(route: RouteContext) -> str:
+    """The path as the document shows it: without the converters of its parameters."""
+    return route.path_format or route.path or ""
 
 
 def _has_mark(dependant: Dependant, mark: str) -> bool:
@@ -96,7 +101,7 @@ def _has_mark(dependant: Dependant, mark: str) -> bool:
 def route_actions(app: FastAPI) -> dict[tuple[str, str], str | None]:
     """(method, path) -> action that `require` guards it with, None where there is none. Health paths are left out."""
     return {
-        (method, route.path or ""): _action(route.dependant)
+        (method, _path(route)): _action(route.dependant)
         for route in iter_route_contexts(app.routes)
         if isinstance(route.original_route, APIRoute) and route.include_in_schema
         for method in sorted(route.methods or ())

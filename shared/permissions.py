@@ -30,6 +30,7 @@ NOTIFICATIONS_RESEND = "notifications.resend"
 REPORTING_READ = "reporting.read"
 OPERATE = "operate"
 RUNTIME_READ = "runtime.read"
+RUNTIME_APPROVE_SKIP = "runtime.approve_skip"
 METRICS_READ = "metrics.read"
 
 FEEDER, CLOCK, SCRAPER = "feeder", "clock", "scraper"
@@ -54,14 +55,21 @@ ROLE_ACTIONS: dict[str, frozenset[str]] = {
     },
     CREDIT_MANAGER: BUSINESS_READS | {CASH_APPROVE_ADJUSTMENT, COLLECTIONS_APPROVE_HOLD},
     CONTROLLER: BUSINESS_READS
-    | {INGEST_APPROVE_POLICY, INGEST_RELEASE, CASH_APPROVE_ADJUSTMENT, CASH_CLOSE_PERIOD, COLLECTIONS_APPROVE_HOLD},
+    | {
+        INGEST_APPROVE_POLICY,
+        INGEST_RELEASE,
+        CASH_APPROVE_ADJUSTMENT,
+        CASH_CLOSE_PERIOD,
+        COLLECTIONS_APPROVE_HOLD,
+        RUNTIME_APPROVE_SKIP,
+    },
     AUDITOR: BUSINESS_READS,
     OPERATOR: frozenset({INGEST_READ, INGEST_CONFIGURE, OPERATE, RUNTIME_READ, METRICS_READ}),
 }
 ROLES = frozenset(ROLE_ACTIONS)
 ACTIONS = frozenset().union(*ROLE_ACTIONS.values())
 
-APPROVALS = frozenset({INGEST_APPROVE_POLICY, CASH_APPROVE_ADJUSTMENT, COLLECTIONS_APPROVE_HOLD})
+APPROVALS = frozenset({INGEST_APPROVE_POLICY, CASH_APPROVE_ADJUSTMENT, COLLECTIONS_APPROVE_HOLD, RUNTIME_APPROVE_SKIP})
 """Actions that decide over what another person asked for: for persons only, never for a key or a service."""
 
 DUTY_OF_ACTION: dict[str, str] = {
@@ -78,6 +86,7 @@ DUTY_OF_ACTION: dict[str, str] = {
     COLLECTIONS_RESOLVE_DISPUTE: "resolve_dispute",
     COLLECTIONS_APPROVE_HOLD: "approve_hold",
     NOTIFICATIONS_RESEND: "resend_notice",
+    RUNTIME_APPROVE_SKIP: "approve_skip",
 }
 """Reading carries no duty. Every other action carries exactly one (a test counts them)."""
 
@@ -99,6 +108,7 @@ BUSINESS_DUTIES = frozenset(
         "approve_policy",
         "approve_hold",
         "resend_notice",
+        "approve_skip",
     }
 )
 

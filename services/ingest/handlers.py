@@ -14,6 +14,7 @@ from services.ingest.domain import commands, configuring, releasing
 from services.ingest.domain.inbound import receipt_said
 from services.ingest.domain.known import Chunk, Context, Quarantined, Said, Written
 from services.ingest.domain.taking import Taking
+from services.ingest.store.inbound import STEP_OVER
 from shared.approval import ApprovalRequest, Approved
 from shared.errors import Poison
 from shared.events.catalogue import key_of
@@ -49,6 +50,7 @@ class IngestHandler:
 
     day_parts = 0
     day_phase2 = False
+    step_over_sql = STEP_OVER
 
     def __init__(self) -> None:
         self.reading = asyncio.Semaphore(FILES_READ_AT_ONCE)

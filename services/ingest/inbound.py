@@ -31,7 +31,7 @@ from shared.events.control import CompanyConfigured
 from shared.events.envelope import Envelope
 from shared.events.feeds import FeedReceipt
 from shared.ids import command_id, derive
-from shared.runtime import outbox
+from shared.runtime import halts, outbox
 from shared.runtime import statements as sql
 from shared.runtime.effects import Emission, Moment
 from shared.runtime.loops import forever, patiently
@@ -195,14 +195,16 @@ def _emission(runtime: "Runtime", receipt: FeedReceipt, at: object) -> Emission:
 
 async def consume_once(runtime: "Runtime", source: Source) -> int:
     """Fetch and take one batch."""
+    await halts.retry(runtime, source, lambda lanes: load_positions(runtime, lanes), source.place)
     fetched = {lane: found for lane, found in (await source.fetch(BATCH_MAX, FETCH_TIMEOUT_S)).items() if found}
+    halts.show(runtime, source)
     if not fetched:
         return 0
     starts = {lane: records[0].offset for lane, records in fetched.items()}
     try:
         feeds = feeds_of(runtime.settings.feed_secrets_file, AuthSettings().api_keys_file)
         if not await take(runtime, fetched, feeds):
-            await source.seek(await load_positions(runtime, sorted(source.assigned())))
+            await source.place(await load_positions(runtime, sorted(source.assigned())))
             return 0
     except BaseException as problem:
         runtime.unit.control.forget()
@@ -210,6 +212,7 @@ async def consume_once(runtime: "Runtime", source: Source) -> int:
         if isinstance(problem, Rejected):
             raise Transient(f"messages of feeds wait: {problem}") from problem
         raise
+    halts.moved(runtime, frozenset(fetched))
     await source.commit({lane: records[-1].offset + 1 for lane, records in fetched.items()})
     return sum(map(len, fetched.values()))
 

@@ -6,10 +6,12 @@ Copies are written by version (the higher wins) or by order of arrival; a notice
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from shared.approval import approval_table
 from shared.runtime.tables import QUEUE, add_runtime_tables
 
 metadata = sa.MetaData()
 add_runtime_tables(metadata)
+approval = approval_table(metadata)
 
 NOTICE_STATUSES = ("requested", "sending", "sent", "withheld", "failed", "unknown")
 EFFECT_STATUSES = ("due", "confirmed", "failed", "withheld", "superseded")

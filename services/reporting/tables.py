@@ -7,10 +7,12 @@ changed, so that a state as of a day, or as known at an instant, is the current 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.approval import approval_table
 from shared.runtime.tables import add_runtime_tables
 
 metadata = sa.MetaData()
 add_runtime_tables(metadata)
+approval = approval_table(metadata)
 
 
 def _key(name: str, kind: type = sa.Text) -> sa.Column:

@@ -8,7 +8,7 @@ in a callback stops the process.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -16,14 +16,16 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
+from shared import metrics
 from shared.bus.partitioner import partition_of
-from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record
+from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record, out_of_range
 from shared.errors import Stop, Transient
 
 log = logging.getLogger(__name__)
 SEND_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 60.0
+ENDS_TIMEOUT_S = 4.0
 COMMIT_EVERY_S = 1.0
 
 
@@ -54,6 +56,8 @@ class KafkaSource:
             metadata_max_age_ms=60_000,
         )
         self._ready: frozenset[Partition] = frozenset()
+        self._halted: dict[Partition, str] = {}
+        self.retried_at_s = float("-inf")
         self._failure: BaseException | None = None
         self._load: LoadPositions | None = None
         self._at: dict[Partition, int] = {}
@@ -82,7 +86,7 @@ class KafkaSource:
         batch: dict[Partition, list[Record]] = {}
         for tp, messages in raw.items():
             partition = Partition(tp.topic, tp.partition)
-            if partition in self._ready and messages:
+            if partition in self._ready and messages and partition not in self._halted:
                 batch[partition] = [
                     Record(partition, m.offset, m.key, list(m.headers), m.value or b"") for m in messages
                 ]
@@ -94,6 +98,38 @@ class KafkaSource:
             if partition in self._ready:
                 self._consumer.seek(TopicPartition(*partition), offset)
                 self._at[partition] = offset
+
+    async def place(self, positions: Positions) -> None:
+        mine = {partition: at for partition, at in positions.items() if partition in self._ready}
+        try:
+            async with asyncio.timeout(ENDS_TIMEOUT_S):
+                await self._place(mine)
+        except (KafkaError, TimeoutError) as problem:
+            raise Transient(f"Kafka does not tell how far its partitions reach: {problem!r}") from problem
+
+    async def _place(self, positions: Mapping[Partition, int | None]) -> None:
+        """None is the beginning of the log. A halted partition is paused, so that nothing of it is fetched in vain."""
+        lanes = [TopicPartition(*partition) for partition in positions]
+        if not lanes:
+            return
+        begins = await self._consumer.beginning_offsets(lanes)
+        ends = await self._consumer.end_offsets(lanes)
+        for lane, (partition, position) in zip(lanes, positions.items(), strict=True):
+            at = begins[lane] if position is None else position
+            self._at[partition] = at
+            if problem := out_of_range(partition, at, begins[lane], ends[lane]):
+                await self.halt(partition, problem)
+                continue
+            self._halted.pop(partition, None)
+            self._consumer.seek(lane, at)
+            self._consumer.resume(lane)
+
+    async def halt(self, partition: Partition, reason: str) -> None:
+        self._halted[partition] = reason
+        self._consumer.pause(TopicPartition(*partition))
+
+    def halted(self) -> dict[Partition, str]:
+        return dict(self._halted)
 
     async def commit(self, positions: Positions) -> None:
         """A lag indicator only: kept, and sent at most once a second in the background, never awaited."""
@@ -125,6 +161,17 @@ class KafkaSource:
                 found[partition] = max(0, end - self._at.get(partition, end))
         return found
 
+    async def ends(self) -> dict[Partition, int]:
+        lanes = [TopicPartition(*p) for p in self._ready]
+        if not lanes:
+            return {}
+        try:
+            async with asyncio.timeout(ENDS_TIMEOUT_S):
+                found = await self._consumer.end_offsets(lanes)
+        except (KafkaError, TimeoutError) as problem:
+            raise Transient(f"Kafka does not tell the ends of its partitions: {problem!r}") from problem
+        return {Partition(lane.topic, lane.partition): end for lane, end in found.items()}
+
     async def stop(self) -> None:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
@@ -148,17 +195,10 @@ class KafkaSource:
         if not partitions or self._load is None:
             return
         positions = await self._load(partitions)
-        ends = await self._consumer.end_offsets([TopicPartition(*p) for p in partitions])
-        for partition in partitions:
-            position, end = positions.get(partition, 0), ends[TopicPartition(*partition)]
-            if position > end:
-                raise Stop(
-                    f"the cursor of {partition.topic}/{partition.number} is {position}, beyond the end {end} of the "
-                    "log; this store belongs to another log: restore the log, or empty the store and replay"
-                )
-            self._consumer.seek(TopicPartition(*partition), position)
-            self._at[partition] = position
+        self._halted = {}
+        await self._place({partition: positions.get(partition) for partition in partitions})
         self._ready = frozenset(partitions)
+        metrics.REBALANCES.inc()
 
 
 class _Listener(ConsumerRebalanceListener):

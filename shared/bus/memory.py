@@ -5,8 +5,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
+from shared import metrics
 from shared.bus.partitioner import partition_of
-from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record
+from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record, out_of_range
 
 
 class MemoryLog:
@@ -47,6 +48,8 @@ class MemorySource:
         self._load: LoadPositions | None = None
         self.committed: dict[Partition, int] = {}
         self._last: Partition | None = None
+        self._halted: dict[Partition, str] = {}
+        self.retried_at_s = float("-inf")
 
     async def start(self, load: LoadPositions) -> None:
         self._load = load
@@ -73,6 +76,8 @@ class MemorySource:
         batch: dict[Partition, list[Record]] = {}
         left = max_records
         for partition in self._in_turn():
+            if partition in self._halted:
+                continue
             position = self._positions[partition]
             lane = self.log.records[partition][position : position + left]
             if lane:
@@ -94,10 +99,26 @@ class MemorySource:
             return
         assignment, self.pending_assignment = self.pending_assignment, None
         known = await self._load(sorted(assignment))
-        self._positions = {partition: known.get(partition, 0) for partition in assignment}
+        self._positions, self._halted = dict.fromkeys(assignment, 0), {}
+        await self.place({partition: known.get(partition, 0) for partition in assignment})
+        metrics.REBALANCES.inc()
 
     async def seek(self, positions: Positions) -> None:
         self._positions.update({p: at for p, at in positions.items() if p in self._positions})
+
+    async def place(self, positions: Positions) -> None:
+        await self.seek(positions)
+        for partition, at in positions.items():
+            self._halted.pop(partition, None)
+            if problem := out_of_range(partition, at, 0, len(self.log.records[partition])):
+                self._halted[partition] = problem
+
+    async def halt(self, partition: Partition, reason: str) -> None:
+        if partition in self._positions:
+            self._halted[partition] = reason
+
+    def halted(self) -> dict[Partition, str]:
+        return dict(self._halted)
 
     async def commit(self, positions: Positions) -> None:
         self.committed.update(positions)
@@ -108,11 +129,14 @@ class MemorySource:
     def lag(self) -> dict[Partition, int]:
         return {p: len(self.log.records[p]) - at for p, at in self._positions.items()}
 
+    async def ends(self) -> dict[Partition, int]:
+        return {p: len(self.log.records[p]) for p in self._positions}
+
     async def stop(self) -> None:
         if self in self.log.members[self.group]:
             self.log.members[self.group].remove(self)
             self.log.rebalance(self.group)
-        self._positions = {}
+        self._positions, self._halted = {}, {}
 
 
 class MemorySink:

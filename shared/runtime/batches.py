@@ -31,12 +31,16 @@ class Batch:
 
 
 class Batches:
-    """`ahead`: make the next batch ready while a full one is taken. One user at a time."""
+    """`ahead`: make the next batch ready while a full one is taken. One user at a time.
+
+    `gaps` (first offset that is missing, first behind it) is what `shared.runtime.halts` remembers of them.
+    """
 
     def __init__(self, source: Source, service: str, records_max: int, *, ahead: bool) -> None:
         self._source, self._service, self._records_max, self._ahead = source, service, records_max, ahead
         self._ready: asyncio.Task[Batch] | None = None
         self._sought = False
+        self.gaps: dict[Partition, tuple[int, int]] = {}
 
     async def next(self, timeout_s: float) -> Batch:
         """The next batch, empty when none came in time."""
@@ -54,6 +58,15 @@ class Batches:
         self._sought = True
         dropped = await self.drop()
         await self._source.seek({**dropped.begins(), **positions})
+
+    async def place(self, positions: Positions) -> None:
+        """`seek` that looks whether the log reaches there."""
+        await self.seek({})
+        await self._source.place(positions)
+
+    @property
+    def source(self) -> Source:
+        return self._source
 
     async def drop(self) -> Batch:
         """Take back what was made ready. A fetch is never cancelled, it is waited for: at most its timeout."""

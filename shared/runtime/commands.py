@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import BaseModel
 
+from shared import tracing
 from shared.auth import Principal
 from shared.errors import Rejected
 from shared.events.catalogue import key_of
@@ -59,7 +60,7 @@ async def run_command(
         await _check(db, moment, company, account_id, new_company)
         event = command_event(runtime, moment, identity, principal, name, body, company, account_id)
         effects = await apply(db, runtime.unit, [event], moment)
-        await outbox.publish(db, runtime.service, [_accepted(event, runtime.service, route, key, digest, body)])
+        await outbox.publish(db, runtime.service, [accepted(event, runtime.service, route, key, digest, body)])
         await db.execute(sql.ANSWER_COMMAND, identity, {"reply": effects.reply})
     runtime.relay_wanted.set()
     runtime.timers_wanted.set()
@@ -116,11 +117,13 @@ def command_event(
         known_at=known_at,
         correlation_id=identity,
         causation_id=identity,
+        traceparent=tracing.at_the_door(identity),
     )
     return Event(envelope, body, key_of(company, account_id), principal=principal)
 
 
-def _accepted(event: Event, service: str, route: str, key: str, digest: str, body: BaseModel) -> Emission:
+def accepted(event: Event, service: str, route: str, key: str, digest: str, body: BaseModel) -> Emission:
+    """The trail of a command: who sent what."""
     fact = CommandAccepted(
         company=event.company,
         service=service,

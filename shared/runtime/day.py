@@ -54,6 +54,7 @@ def envelope_body(envelope: Envelope) -> dict[str, Any]:
         "causation_id": str(envelope.id),
         "actor": envelope.actor,
         "on_behalf_of": envelope.on_behalf_of,
+        "traceparent": envelope.traceparent,
     }
 
 
@@ -74,6 +75,7 @@ def envelope_of(
         known_at=known_at,
         correlation_id=UUID(body["correlation_id"]),
         causation_id=UUID(body.get("causation_id") or body["correlation_id"]),
+        traceparent=body.get("traceparent", ""),
     )
 
 

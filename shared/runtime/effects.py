@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -174,6 +174,13 @@ class Handler(Protocol):
     async def save(self, db: asyncpg.Connection, effects: Effects) -> None: ...
 
     async def totals(self, db: asyncpg.Connection, closed: DayWork) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A handler with gauges of its own; it is asked every few seconds, outside any transaction."""
+
+    async def measure(self, db: asyncpg.Connection, wall_now: datetime) -> None: ...
 
 
 class PoisonEvent(Poison):

@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 import typer
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.blob import BlobStore
@@ -25,16 +27,16 @@ from shared.bus.port import Sink, Source
 from shared.clock import WallClock
 from shared.db.migrate import head_reached, upgrade
 from shared.db.pool import create_engine, create_pool
-from shared.errors import Stop
+from shared.errors import Stop, Transient
 from shared.events.catalogue import READS
 from shared.failure_text import failure_text
 from shared.http import make_app
 from shared.logs import configure
-from shared.runtime import dead_letters, gauges, loops
+from shared.runtime import gauges, halts, loops, operating
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
 from shared.runtime.progress import router as progress_router
-from shared.runtime.transaction import Unit
+from shared.runtime.transaction import TRANSIENT, Unit
 from shared.settings import Role, ServiceSettings
 
 STOP_TIMEOUT_S = 20.0
@@ -98,7 +100,7 @@ class Runtime:
             checks["database"] = f"does not answer: {failure_text(problem)}"
         if self.source is not None:
             checks["partitions"] = bool(self.source.assigned()) or "no partition assigned yet"
-        return checks | {f"loop {name}": error for name, error in self.failing.items()}
+        return checks | {halts.check_name(name): error for name, error in self.failing.items()}
 
 
 def get_runtime(request: Request) -> Runtime:
@@ -143,14 +145,12 @@ def create_app(service: Service, runtime: Runtime) -> FastAPI:
         ready=runtime.ready,
         **service.app_options,
     )
-    app.state.runtime = runtime
+    app.state.runtime, app.state.retry = runtime, service.retry
     return app
 
 
 async def serve(service: Service, settings: ServiceSettings) -> int:
     """Run until a signal or a fatal failure. Returns the exit code."""
-    if not await head_reached(settings.owner_dsn(), service.name):
-        raise Stop(f"the store of {service.name} is not at the newest schema; run `migrate` first")
     runtime = await open_runtime(service, settings)
     _collect_less_often()
     stop_on_signals(runtime)
@@ -169,8 +169,30 @@ def _collect_less_often() -> None:
 
 
 async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) -> int:
-    working = await _working_loops(service, settings, runtime)
-    server = _QuietServer(
+    failures: list[BaseException] = []
+    server = _server(service, settings, runtime)
+    tail = [asyncio.ensure_future(_watched(runtime, server.serve(), failures))]
+    tasks: list[asyncio.Future[None]] = []
+    try:
+        if await _store_is_there(service, settings, runtime):
+            working = _working_loops(service, settings, runtime)
+            tasks = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in working]
+            tail += [asyncio.ensure_future(_watched(runtime, job, failures)) for job in _relay(settings, runtime)]
+            await runtime.no_new_work.wait()
+    finally:
+        runtime.no_new_work.set()
+        await _finish(tasks, settings.drain_timeout_s)
+        server.should_exit = True
+        runtime.relay_stop.set()
+        await _finish(tail, STOP_TIMEOUT_S)
+    for failure in failures:
+        runtime.log.error("stopped", error=failure_text(failure), kind=type(failure).__name__)
+    return 1 if failures else 0
+
+
+def _server(service: Service, settings: ServiceSettings, runtime: Runtime) -> "_QuietServer":
+    """It listens from the first moment: a process that waits is alive, not ready, and says what it waits for."""
+    return _QuietServer(
         uvicorn.Config(
             create_app(service, runtime),
             host=settings.http_host,
@@ -181,28 +203,42 @@ async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) ->
             lifespan="off",
         )
     )
-    ending: list[Awaitable[None]] = [server.serve()]
-    if settings.has("relay"):
-        runtime.sink = KafkaSink(settings.kafka_bootstrap, f"{service.name}-{settings.instance}")
-        ending.append(loops.run_relay(runtime, runtime.sink))
-    failures: list[BaseException] = []
-    tasks = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in working]
-    tail = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in ending]
-    await runtime.no_new_work.wait()
-    await _finish(tasks, settings.drain_timeout_s)
-    server.should_exit = True
-    runtime.relay_stop.set()
-    await _finish(tail, STOP_TIMEOUT_S)
-    for failure in failures:
-        runtime.log.error("stopped", error=failure_text(failure), kind=type(failure).__name__)
-    return 1 if failures else 0
 
 
-async def _working_loops(service: Service, settings: ServiceSettings, runtime: Runtime) -> list[Awaitable[None]]:
+async def _store_is_there(service: Service, settings: ServiceSettings, runtime: Runtime) -> bool:
+    """Wait for the database, saying so in the log and by readiness. False when the process is no longer wanted.
+
+    Raises Stop when the store is not at the newest schema, or another process runs as this one.
+    """
+
+    async def look() -> bool:
+        try:
+            async with runtime.pool.acquire() as db:
+                await db.fetchval("select 1")
+            if not await head_reached(settings.owner_dsn(), service.name):
+                raise Stop(f"the store of {service.name} is not at the newest schema; run `migrate` first")
+            if settings.has("worker") and READS[service.name]:
+                await runtime.guard.hold()
+        except (*TRANSIENT, DBAPIError) as problem:
+            place = urlsplit(settings.dsn())
+            where = f"{place.hostname}:{place.port or 5432}"
+            raise Transient(f"waits for PostgreSQL at {where}: {failure_text(problem)}") from problem
+        return True
+
+    return bool(await loops.patiently(runtime, "start", look))
+
+
+def _relay(settings: ServiceSettings, runtime: Runtime) -> list[Awaitable[None]]:
+    if not settings.has("relay"):
+        return []
+    runtime.sink = KafkaSink(settings.kafka_bootstrap, f"{runtime.service}-{settings.instance}")
+    return [loops.run_relay(runtime, runtime.sink)]
+
+
+def _working_loops(service: Service, settings: ServiceSettings, runtime: Runtime) -> list[Awaitable[None]]:
     jobs: list[Awaitable[None]] = []
     if settings.has("worker") and READS[service.name]:
         instance = f"{service.name}-{settings.instance}"
-        await runtime.guard.hold()
         runtime.source = KafkaSource(settings.kafka_bootstrap, service.name, READS[service.name], instance)
         jobs.append(loops.run_consumer(runtime, runtime.source))
     if settings.has("timers"):
@@ -264,11 +300,11 @@ def cli(build: Callable[[Any], Service], settings_type: type[ServiceSettings]) -
         settings = settings_type()
         raise typer.Exit(_guarded(lambda: _migrate(build(settings).name, settings)))
 
-    @app.command("redrive")
-    def redrive_command() -> None:
-        """Run parked events again, key by key, in order."""
+    def run(work: operating.Work) -> int:
         settings = settings_type()
-        raise typer.Exit(_guarded(lambda: _redrive(build(settings), settings)))
+        return _guarded(lambda: _beside(build(settings), settings, work))
+
+    operating.add_commands(app, run)
 
     @app.command("config")
     def config_command() -> None:
@@ -291,19 +327,13 @@ async def _migrate(name: str, settings: ServiceSettings) -> int:
     return 0
 
 
-async def _redrive(service: Service, settings: ServiceSettings) -> int:
+async def _beside(service: Service, settings: ServiceSettings, work: operating.Work) -> int:
+    """A piece of work on the store, beside the running service."""
     runtime = await open_runtime(service, settings)
     try:
-        again = await service.retry(runtime) if service.retry else 0
-        results = await dead_letters.redrive(runtime.pool, runtime.unit)
+        return await work(service, runtime)
     finally:
         await close_runtime(runtime)
-    if again:
-        typer.echo(f"{again} that were stuck are tried again by the running service")
-    for key, result in results.items():
-        typer.echo(f"{key}: {result}")
-    typer.echo(f"{sum(r == 'done' for r in results.values())} of {len(results)} parked keys are free again")
-    return 0 if all(result == "done" for result in results.values()) else 1
 
 
 def main(build: Callable[[Any], Service], settings_type: type[ServiceSettings]) -> None:

@@ -5,21 +5,24 @@ Transient failures are tried again in place with backoff; anything else stops th
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
 
 from shared import metrics
 from shared.bus.port import Partition, Sink, Source
 from shared.errors import Stop
 from shared.events.codec import Event
 from shared.failure_text import failure_text
-from shared.runtime import failpoints, markers, timers
+from shared.runtime import failpoints, halts, markers, timers
 from shared.runtime import statements as sql
 from shared.runtime.batches import Batches
 from shared.runtime.day import second_phase, work_event
 from shared.runtime.effects import DayWork
 from shared.runtime.relay import relay_once
-from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply, take_with_care
+from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -49,15 +52,17 @@ async def consume_once(runtime: "Runtime", source: Source, timeout_s: float = FE
 
 async def take_next(runtime: "Runtime", batches: Batches, timeout_s: float = FETCH_TIMEOUT_S) -> int:
     """`consume_once` on the batches of a consumer that reads ahead."""
+    await halts.retry(runtime, batches.source, lambda lanes: load_positions(runtime, list(lanes)), batches.place)
     batch = await batches.next(timeout_s)
+    halts.show(runtime, batches.source)
     if not batch.taken:
         return 0
     metrics.BATCH.observe(len(batch.taken))
     started = time.monotonic()
     try:
-        outcome = await take_with_care(runtime.pool, runtime.unit, batch.taken)
+        outcome, stopped = await halts.take_before_halts(runtime, batch)
     except Stale:
-        await batches.seek(await load_positions(runtime, sorted(batches.assigned())))
+        await halts.look_again(runtime, batches, batch, await load_positions(runtime, sorted(batches.assigned())))
         return 0
     except NotConfigured:
         await batches.seek(batch.begins())
@@ -76,8 +81,12 @@ async def take_next(runtime: "Runtime", batches: Batches, timeout_s: float = FET
     if outcome.waiting:
         await batches.seek(outcome.waiting)
         await asyncio.sleep(CONFIGURATION_WAIT_S)
+    if stopped:
+        await halts.stop_at(runtime, batches, stopped)
     await failpoints.hit("consumer.taken")
-    await batches.commit({p: end for p, end in batch.ends().items() if p not in outcome.waiting})
+    gone_on = {p: end for p, end in batch.ends().items() if p not in outcome.waiting and p not in stopped}
+    halts.moved(runtime, frozenset(gone_on))
+    await batches.commit(gone_on)
     return len(batch.taken)
 
 
@@ -145,9 +154,18 @@ async def _fire(runtime: "Runtime", limit: int | None) -> int:
             await apply(db, runtime.unit, events, moment)
         else:
             await _fire_alone(runtime, db, events, rows[0], now)
+    _note_lateness(rows, {"wall": now, "business": moment.now})
     metrics.TIMERS_FIRED.inc(len(rows))
     runtime.relay_wanted.set()
     return len(rows)
+
+
+def _note_lateness(rows: Sequence[asyncpg.Record], clocks: Mapping[str, datetime | None]) -> None:
+    """How late each timer fired by the clock that it keeps; a tick of the business clock may jump over hours."""
+    for row in rows:
+        now = clocks[row["clock"]]
+        if now is not None:
+            metrics.TIMER_LATENESS.labels(row["clock"]).observe(max(0.0, (now - row["due_at"]).total_seconds()))
 
 
 async def _fire_alone(runtime: "Runtime", db, events: list[Event], row, now) -> bool:  # noqa: ANN001
@@ -271,11 +289,15 @@ async def patiently(runtime: "Runtime", name: str, step: Callable[[], Awaitable[
         try:
             result = await step()
         except TRANSIENT as problem:
-            runtime.failing[name] = failure_text(problem)
+            what = failure_text(problem)
+            if runtime.failing.get(name) != what:
+                runtime.log.warning("waits", step=name, error=what)
+            runtime.failing[name] = what
             await _sleep(runtime.no_new_work, delay_s)
             delay_s = min(delay_s * 2, BACKOFF_MAX_S)
             continue
-        runtime.failing.pop(name, None)
+        if runtime.failing.pop(name, None):
+            runtime.log.info("waited", step=name)
         return result
     return None
 

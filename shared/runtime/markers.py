@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared import tracing
 from shared.events.catalogue import PARTITIONS, TOPICS_OF
 from shared.events.codec import Event, encode
 from shared.events.envelope import Envelope
@@ -227,8 +228,9 @@ def _marker_row(
     known_at: datetime,
     business_date: date,
 ) -> OutboxRow:
+    event_id = marker_event_id(service, topic, partition, marker.marker_id)
     envelope = Envelope(
-        id=marker_event_id(service, topic, partition, marker.marker_id),
+        id=event_id,
         source=service,
         type=marker.TYPE,
         subject=str(marker.marker_id),
@@ -240,6 +242,7 @@ def _marker_row(
         correlation_id=marker.marker_id,
         causation_id=marker.marker_id,
         code_version=CODE_VERSION,
+        traceparent=tracing.continued("", marker.marker_id, event_id),
     )
     return OutboxRow(topic, partition, str(partition), f"~m{partition}", envelope, value, marker.marker_id)
 

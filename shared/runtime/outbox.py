@@ -12,17 +12,18 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from shared import tracing
 from shared.bus.partitioner import partition_of
-from shared.errors import Poison
-from shared.events.catalogue import EVENTS, PARTITIONS, PAYMENTS, key_of
+from shared.events.catalogue import EVENT_BYTES_MAX, EVENTS, PARTITIONS, PAYMENTS, key_of
 from shared.events.codec import encode
 from shared.events.envelope import Envelope, sequence_text
 from shared.ids import output_id
 from shared.runtime import statements as sql
-from shared.runtime.effects import Emission
+from shared.runtime.effects import Emission, PoisonEvent
 
 CODE_VERSION = "0.1.0"
-ROW_BYTES_MAX = 900_000
+ROW_BYTES_MAX = EVENT_BYTES_MAX
+CHARACTER_BYTES_MAX = 4
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class OutboxRow:
 
 
 def rows_of(source: str, emissions: Sequence[Emission], at: datetime | None = None) -> list[OutboxRow]:
-    """Rows for the emissions. Raises Poison for a payload over the bound, naming the event that caused it."""
+    """Rows for the emissions. Raises PoisonEvent for one over the bound: it is poison of the event that caused it."""
     ordinals: Counter[tuple[UUID, str, str]] = Counter()
     rows = []
     for emission in emissions:
@@ -47,11 +48,12 @@ def rows_of(source: str, emissions: Sequence[Emission], at: datetime | None = No
         slot = (cause.id, data.TYPE, emission.subject)
         event_id = emission.event_id or output_id(cause.id, data.TYPE, emission.subject, ordinals[slot])
         ordinals[slot] += 1
-        rows.append(_row(source, emission, event_id, at or cause.known_at))
-        if len(rows[-1].value) > ROW_BYTES_MAX:
-            raise Poison(
-                f"{data.TYPE} caused by {cause.type} {cause.id} has {len(rows[-1].value)} bytes, over the bound"
-            )
+        row = _row(source, emission, event_id, at or cause.known_at)
+        size = len(row.value) + CHARACTER_BYTES_MAX * (len(row.key) + len(emission.subject))
+        if size > ROW_BYTES_MAX:
+            what = f"{data.TYPE} that follows from {cause.type} {cause.id} has {size} bytes, at most {ROW_BYTES_MAX} go"
+            raise PoisonEvent(emission.cause, what, "too_large_out")
+        rows.append(row)
     return rows
 
 
@@ -78,7 +80,7 @@ def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> Outbo
         on_behalf_of=cause.on_behalf_of,
         policy_version=emission.policy,
         code_version=CODE_VERSION,
-        traceparent=cause.traceparent,
+        traceparent=tracing.continued(cause.traceparent, cause.correlation_id, event_id),
     )
     topic = emission.topic or entry.topic
     partition = partition_of(key.encode(), PARTITIONS) if topic == PAYMENTS else None

@@ -1,4 +1,4 @@
-"""What every service answers about its own progress: clock, closed days, parked keys. For feeders and operators."""
+"""What every service answers about its own progress: clock, closed days, policies. For feeders and operators."""
 
 from collections.abc import Collection
 from datetime import date, datetime
@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from shared.auth import Principal, require
 from shared.paging import Page, Paging, page_of, paging
 from shared.runtime import statements as sql
+from shared.runtime.parked import router as parked_router
 from shared.runtime.policies import ReadPolicy, read_all
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
 router = APIRouter(prefix="/v1/runtime", tags=["runtime"])
+router.include_router(parked_router)
 
 
 class Progress(BaseModel):
@@ -30,15 +32,6 @@ class Progress(BaseModel):
     outbox_rows: int
     parked_keys: int
     policies_refused: int
-
-
-class ParkedKey(BaseModel):
-    key: str
-    company: str
-    account_id: str | None
-    code: str
-    error: str
-    since_at: datetime
 
 
 class PolicyReading(BaseModel):
@@ -109,19 +102,3 @@ async def policies(
     newest = [read for read in reversed(found) if before is None or read.policy.activation < before]
     shown, following = page_of(newest[: asked.fetch], asked, scope, lambda read: (read.policy.activation,))
     return Page(items=[PolicyReading.of(read) for read in shown], next=following)
-
-
-@router.get("/parked")
-async def parked_keys(
-    request: Request,
-    principal: Annotated[Principal, Depends(require("runtime.read"))],
-    asked: Annotated[Paging, Depends(paging)],
-) -> Page[ParkedKey]:
-    """Keys whose events could not be digested, of the caller's companies, oldest first."""
-    companies = sorted(principal.companies)
-    scope = f"parked:{companies}"
-    since_at, key = asked.after(scope) or (None, "")
-    async with _runtime(request).pool.acquire() as db:
-        rows = await db.fetch(sql.PARKED_OF, companies, since_at, key, asked.fetch)
-    shown, following = page_of(rows, asked, scope, lambda row: (row["since_at"], row["key"]))
-    return Page(items=[ParkedKey(**row) for row in shown], next=following)

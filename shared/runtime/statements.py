@@ -21,6 +21,8 @@ select c.topic, c.partition, c.next_offset from kafka_cursor c join wanted using
 union all select topic, partition, next_offset from fresh
 """
 
+CURSORS = "select topic, partition, next_offset from kafka_cursor"
+
 MOVE_CURSORS = """
 with batch as (
     select * from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as b(topic, partition, first, last)),
@@ -45,12 +47,7 @@ select key, company, account_id from (
     from parked_key) as p
 where place <= 1001 order by since_at, key
 """
-PARKED_OF = """
-select key, company, account_id, code, error, since_at from parked_key
-where company = any($1::text[]) and ($2::timestamptz is null or (since_at, key) > ($2::timestamptz, $3::text))
-order by since_at, key limit $4
-"""
-PARKED_AFTER = "select key from parked_key where key > $1 order by key limit $2"
+PARKED_AFTER = "select key from parked_key where $1::text is null or key > $1 order by key limit $2"
 COUNT_PARKED = "select count(*) from parked_key"
 COUNT_PARKED_OF = "select count(*) from parked_key where company = any($1::text[])"
 
@@ -68,9 +65,10 @@ on conflict do nothing
 """
 
 PARKED_KEY_FOR_UPDATE = "select key from parked_key where key = $1 for update"
+# As they were to be decided: batch by batch, in a batch by the order in which the service reads its topics ($2).
 LETTERS_OF = """
 select topic, partition, "offset", key, headers, value from dead_letter where key = $1
-order by first_failed_at, topic, partition, "offset" limit $2
+order by first_failed_at, array_position($2::text[], topic), partition, "offset" limit $3
 """
 DROP_LETTERS = """
 delete from dead_letter d using unnest($1::text[], $2::int[], $3::bigint[]) as g(topic, partition, "offset")
@@ -131,6 +129,16 @@ with due as (
     order by key limit 1 for update skip locked)
 delete from timer t using due where t.kind = due.kind and t.key = due.key
 returning t.kind, t.key, t.company, t.clock, t.due_at, t.payload, t.envelope, t.attempts
+"""
+# The oldest of each clock by its index; what was put back comes again within ten minutes.
+TIMERS_LATE = """
+select coalesce(greatest(0, extract(epoch from $1::timestamptz - (
+           select min(due_at) from timer where clock = 'wall' and kind <> 'day.part'))), 0)::float8 as wall_s,
+       coalesce(greatest(0, extract(epoch from (select at from business_clock) - (
+           select min(due_at) from timer where clock = 'business' and kind <> 'day.part'))), 0)::float8 as business_s,
+       (select count(*) from timer
+        where clock = 'wall' and due_at <= $1 + interval '10 minutes' and attempts > 0) as put_back,
+       (select count(*) from marker where state <> 'written') as markers_open
 """
 DELAY_TIMER = """
 insert into timer (kind, key, company, clock, due_at, payload, envelope, attempts, error)

@@ -6,6 +6,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from uuid import UUID
 
 import asyncpg
@@ -47,21 +48,40 @@ class Stale(RecoupError):
     """Another owner has moved a cursor of this batch; reload the positions and seek."""
 
 
+class Halt(Stop):
+    """From `offset` on nothing of this partition may be decided; the others go on. A person must act."""
+
+    def __init__(self, partition: Partition, offset: int, message: str) -> None:
+        super().__init__(f"{partition.topic}/{partition.number} at offset {offset}: {message}")
+        self.partition, self.offset = partition, offset
+
+
+class Hole(Halt):
+    """The log does not give the offsets from `missing` to before `offset`; it may give them when asked again."""
+
+    def __init__(self, partition: Partition, missing: int, offset: int) -> None:
+        what = f"a hole: the log does not give the offsets {missing} to {offset - 1}, though our topics have no holes"
+        super().__init__(partition, offset, what)
+        self.missing = missing
+
+
 class NotConfigured(Transient):
     """The batch begins with a fact of a company whose configuration has not been read yet; it waits."""
 
 
 @dataclass(slots=True)
 class Taken:
-    """One record of the batch after decoding; `problem` is set when it cannot be decoded."""
+    """One record of the batch after decoding; `problem` is set when it cannot be decoded, `halt` when it may not be
+    decided here and nothing behind it either."""
 
     record: Record
     event: Event | None = None
     problem: Poison | None = None
+    halt: str = ""
 
     @property
     def key(self) -> str:
-        return (self.record.key or b"").decode(errors="replace")
+        return (self.record.key or b"").decode(errors="replace").replace("\x00", "\ufffd")
 
 
 @dataclass(slots=True)
@@ -122,12 +142,14 @@ def in_order(records: Mapping[Partition, Sequence[Record]], service: str) -> lis
 
 
 def decoded(record: Record) -> Taken:
-    """The record with its event, or with why it has none. Raises Stop for an event of a newer version."""
+    """The record with its event, or with why it has none."""
     taken = Taken(record)
     try:
         taken.event = decode(record.partition.topic, taken.key, record.headers, record.value)
     except Poison as problem:
         taken.problem = problem
+    except Stop as problem:
+        taken.halt = problem.message
     return taken
 
 
@@ -136,8 +158,9 @@ async def take(
 ) -> Outcome:
     """One batch in one transaction. `poisoned` maps indexes of the batch to why they are parked.
 
-    Raises Stale when the cursor is elsewhere, NotConfigured when nothing can be taken yet, Stop for poison in
-    `ar.control` or a marker, PoisonEvent or anything else of the handler for the caller to sort out.
+    Raises Stale when the cursor is elsewhere, NotConfigured when nothing can be taken yet, Halt for a hole, an event
+    of a newer version, and poison in `ar.control` or a marker, PoisonEvent or anything else of the handler for the
+    caller to sort out.
     """
     try:
         async with pool.acquire() as db, db.transaction():
@@ -153,6 +176,8 @@ async def take(
 async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], poisoned: dict[int, Fault]) -> Outcome:
     await db.execute(sql.LOCK_SHARED)
     for index, taken in enumerate(batch):
+        if taken.halt:
+            raise Halt(taken.record.partition, taken.record.offset, taken.halt)
         if taken.problem is not None:
             poisoned[index] = Fault.of(taken.problem)
     _refuse_fatal(batch, poisoned)
@@ -185,10 +210,8 @@ def _refuse_fatal(batch: Sequence[Taken], poisoned: dict[int, Fault]) -> None:
         record = batch[index].record
         kind = dict(record.headers).get("ce_type", b"").decode(errors="replace")
         if record.partition.topic == CONTROL or is_marker(kind):
-            raise Stop(
-                f"{kind or 'a record'} at {record.partition.topic}/{record.partition.number} offset {record.offset} "
-                f"cannot be read and nothing behind it may be decided: {fault.error}"
-            )
+            what = f"{kind or 'a record'} cannot be read and nothing behind it may be decided: {fault.error}"
+            raise Halt(record.partition, record.offset, what)
 
 
 def _cut_unconfigured(batch: Sequence[Taken], known: set[str]) -> tuple[list[int], dict[Partition, int]]:
@@ -223,7 +246,7 @@ async def _move_cursors(db: asyncpg.Connection, records: Sequence[Record]) -> No
     for partition in order:
         offsets = lanes[partition]
         if offsets[-1] - offsets[0] != len(offsets) - 1:
-            raise Stop(f"{partition.topic}/{partition.number} has a hole in its offsets near {offsets[0]}")
+            raise _hole(partition, offsets)
     moved = await db.fetch(
         sql.MOVE_CURSORS,
         [p.topic for p in order],
@@ -233,6 +256,11 @@ async def _move_cursors(db: asyncpg.Connection, records: Sequence[Record]) -> No
     )
     if len(moved) != len(order):
         raise Stale
+
+
+def _hole(partition: Partition, offsets: Sequence[int]) -> Hole:
+    before, behind = next((a, b) for a, b in pairwise(offsets) if b != a + 1)
+    return Hole(partition, before + 1, behind)
 
 
 async def _sort_out(

@@ -26,6 +26,7 @@ from shared.runtime.progress import router as progress
 from tests.domain.shared.caller_samples import COMPANY, authenticator, token
 
 FOREIGN = "other-co"
+PARKED_VERBS = ("redrive", "skip", "approve", "refuse")
 UUID = "00000000-0000-0000-0000-000000000001"
 BROWSER = {"login_path": "/login", "public_paths": login.PUBLIC_PATHS}
 
@@ -93,7 +94,7 @@ class Route:
 
 
 MODELS = {
-    (service, method, route.path): route.original_route.response_model
+    (service, method, route.path_format or route.path): route.original_route.response_model
     for service, app in APPS.items()
     for route in iter_route_contexts(app.routes)
     if isinstance(route.original_route, APIRoute)
@@ -141,7 +142,10 @@ def test_every_path_names_its_company_in_the_same_place() -> None:
     """`/v1/companies/{company}/…`, but for the process itself, the clock of all companies, the login and the pages."""
     apis = [route for route in GUARDED if route.path not in PAGES]
     others = {route.path for route in apis if not route.path.startswith("/v1/companies/{company}")}
-    assert others == {"/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/runtime/policies", "/v1/clock"}
+    parked = {f"/v1/runtime/parked/{rest}" for rest in ("redrive", *(f"{{parked}}/{verb}" for verb in PARKED_VERBS))}
+    assert others == parked | {
+        "/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/runtime/policies", "/v1/clock"
+    }  # fmt: skip
     for route in apis:
         assert ("company", "query") not in {(p["name"], p["in"]) for p in route.operation.get("parameters", [])}, route
 

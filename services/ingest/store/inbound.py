@@ -26,6 +26,13 @@ LOCK = """
 select topic, partition, next_offset from feed_position
 where (topic, partition) in (select * from unnest($1::text[], $2::int[])) order by topic, partition for update
 """
+STEP_OVER = """
+insert into feed_position (topic, partition, next_offset)
+select $1::text, $2::int, $4::bigint where $3::bigint = coalesce(
+    (select next_offset from feed_position where topic = $1::text and partition = $2::int), 0)
+on conflict (topic, partition) do update set next_offset = excluded.next_offset
+where feed_position.next_offset = $3::bigint returning next_offset
+"""
 NOTE_KEYS = """
 insert into command (command_id, body_sha256) select * from unnest($1::uuid[], $2::text[]) as c(id, sha) order by 1
 on conflict do nothing returning command_id

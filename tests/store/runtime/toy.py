@@ -6,6 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.approval import approval_table
 from shared.events.accounts import ContactUpdated
 from shared.events.codec import Event
 from shared.events.ledger import CashChanged
@@ -14,6 +15,7 @@ from shared.runtime.tables import add_runtime_tables
 
 metadata = sa.MetaData()
 add_runtime_tables(metadata)
+approval_table(metadata)
 sa.Table(
     "toy_account",
     metadata,

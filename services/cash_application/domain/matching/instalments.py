@@ -87,14 +87,16 @@ def in_due_order(case: Case, items: Sequence[ItemView], amount_minor: int) -> Sh
     return shares
 
 
-def whole_ones(shares: Shares) -> Shares:
-    """Without a last part that would begin another instalment of a document after whole ones were paid: too much came,
-    or the next one was begun, and the payer, who named only the document, did not say which."""
-    if len(shares) > 1:
-        item, minor = shares[-1]
-        if minor < item.remaining_minor and any(one.document_id == item.document_id for one, _ in shares[:-1]):
-            return shares[:-1]
-    return shares
+def whole_ones(case: Case, shares: Shares) -> Shares:
+    """Without a last part that would begin a further instalment of a document after whole ones were paid, by the same
+    payment now or before: too much came, or the next one was begun, and the payer, who named only the document, did
+    not say which."""
+    if not shares:
+        return shares
+    item, minor = shares[-1]
+    beside = any(one.document_id == item.document_id for one, _ in shares[:-1])
+    rest = case.available_minor < case.payment.amount_minor and len(case.documents[item.document_id]) > 1
+    return shares[:-1] if minor < item.remaining_minor and (beside or rest) else shares
 
 
 def too_early(case: Case, items: Sequence[ItemView], item: ItemView) -> bool:

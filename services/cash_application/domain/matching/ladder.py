@@ -63,7 +63,8 @@ def _posted(case: Case, verdicts: tuple[Verdict, ...]) -> Decision:
     left_to = _left_to(case, deciding)
     rule = deciding.rung if settlement.kind == "exact" else f"{deciding.rung}/{settlement.kind}"
     flags = settlement.flags
-    reason = Reason.OVERPAID if settlement.left_minor else None
+    left_over = Reason.SHORT_UNALLOCATED if "SHORT" in flags else Reason.OVERPAID
+    reason = left_over if settlement.left_minor else None
     return _decided(case, verdicts, Answer(Outcome.POSTED, rule, account, deciding.rung, left_to, reason, flags))
 
 
@@ -79,7 +80,8 @@ def _left_to(case: Case, verdict: Verdict) -> LeftTo:
     """On account is a decision: only by policy, and not while the payer names something that is not here yet."""
     if not verdict.settlement.left_minor:
         return LeftTo.NOTHING
-    decided = case.policy.overpayment == "on_account" and not case.found.unresolved
+    short = "SHORT" in verdict.settlement.flags
+    decided = case.policy.overpayment == "on_account" and not case.found.unresolved and not short
     return LeftTo.ON_ACCOUNT if decided else LeftTo.UNAPPLIED
 
 

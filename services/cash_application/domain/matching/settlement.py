@@ -196,9 +196,9 @@ def _small_difference(case: Case, items: Sequence[ItemView], short: int) -> Sett
 def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
     """Less than is open: a part of one document, by policy; over several documents nobody said which is short."""
     one = len({item.document_id for item in items if item.side == DEBIT}) == 1
-    filled = fill(case, items)
-    if one and sum(a.signed_cash_minor for a in filled) < case.available_minor:
+    if one and sum(a.signed_cash_minor for a in fill(case, items, whole=False)) < case.available_minor:
         return _beyond(case, items)
+    filled = fill(case, items)
     flags = ("SHORT",)
     if any(short == d.amount_minor for item in items for d in item.discounts):
         flags += ("DISC_UNEARNED",)
@@ -206,16 +206,18 @@ def _short(case: Case, items: Sequence[ItemView], short: int) -> Settlement:
     left = case.available_minor - sum(a.signed_cash_minor for a in filled)
     part = Settlement(kind, filled, left, flags=flags)
     if one:
-        return part if case.policy.short == "partial" else replace(part, reason=Reason.SHORT_UNALLOCATED)
+        posts = filled and case.policy.short == "partial"
+        return part if posts else replace(part, reason=Reason.SHORT_UNALLOCATED)
     if case.policy.short_several == "suggest":
         return replace(part, reason=Reason.SHORT_UNALLOCATED)
     waits = "oldest_first" in case.policy.closing_only and not case.closing
     return replace(part, reason=Reason.WAITS_FOR_CLOSE) if waits else part
 
 
-def fill(case: Case, items: Sequence[ItemView]) -> tuple[Application, ...]:
-    """All credits, then the debits in the order given until the money is used up, no instalment is due yet or only a
-    part of a further instalment could be paid."""
+def fill(case: Case, items: Sequence[ItemView], *, whole: bool = True) -> tuple[Application, ...]:
+    """All credits, then the debits in the order given until the money is used up or no instalment is due yet; `whole`:
+    or only a part of a further instalment could be paid."""
     credits = [application(i, i.remaining_minor) for i in items if i.side == CREDIT]
-    shares = whole_ones(in_due_order(case, items, case.available_minor + sum(a.cash_minor for a in credits)))
+    shares = in_due_order(case, items, case.available_minor + sum(a.cash_minor for a in credits))
+    shares = whole_ones(case, shares) if whole else shares
     return (*credits, *(application(item, minor) for item, minor in shares))

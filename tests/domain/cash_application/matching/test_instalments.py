@@ -163,8 +163,21 @@ def test_more_than_whole_instalments_begins_no_other_though_all_are_due(paid: st
     decision = decide(known(paid, f"FACT {OWN}"), *overdue)
     assert lines_paid(decision) == [("INV-1234", f"{n:03d}", 588930) for n in range(1, whole + 1)]
     assert (decision.outcome, decision.left_minor, decision.left_to) == (Outcome.POSTED, left_minor, LeftTo.UNAPPLIED)
+    assert (decision.reason, decision.flags) == (Reason.SHORT_UNALLOCATED, ("SHORT",))
     less = decide(known("5000.00", f"FACT {OWN}"), *overdue)
     assert lines_paid(less) == [("INV-1234", "001", 500000)]
+    asked = decide(known(paid, f"FACT {OWN}"), *overdue, policy=Policy(short="suggest"))
+    assert (asked.applications, asked.reason) == ((), Reason.SHORT_UNALLOCATED)
+
+
+def test_what_is_left_beside_whole_instalments_begins_no_other_at_the_close_either():
+    first, second = (
+        replace(part, due_on=TODAY - timedelta(days=60))
+        for part in parts("INV-1234", "500.00", "500.00", reference=OWN)
+    )
+    paid = replace(first, remaining_minor=0)
+    again = decide(known("990.00", f"FACT {OWN}", available_minor=cents("490.00")), paid, second, closing=True)
+    assert again.applications == ()
 
 
 def test_what_is_left_of_a_payment_does_not_run_into_the_next_instalment_later():

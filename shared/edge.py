@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import tracing
 from shared.auth import Authenticator, authenticate
 from shared.problems import Problem, problem_of, problem_response
 
@@ -62,9 +63,15 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        correlation_id = _correlation_id(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        correlation_id = _correlation_id(headers)
         scope.setdefault("state", {})["correlation_id"] = correlation_id
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
+        traceparent = tracing.accepted(headers.get(tracing.HEADER, ""))
+        told = {"correlation_id": correlation_id, "trace_id": tracing.trace_id(traceparent)}
+        with (
+            structlog.contextvars.bound_contextvars(**{name: text for name, text in told.items() if text}),
+            tracing.within(traceparent),
+        ):
             await self._answer(scope, receive, send, correlation_id)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, correlation_id: str) -> None:

@@ -1,6 +1,7 @@
 """The whole log as events, read once from the beginning, without a group; for summaries, which decide nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -12,10 +13,14 @@ FETCH_RECORDS, FETCH_TIMEOUT_MS = 2_000, 500
 
 @dataclass(frozen=True)
 class Log:
-    """Events in the order of topic and offset, duplicates left out; `records` counts all that lay in the log."""
+    """Events in the order of topic and offset, duplicates left out; `records` counts all that lay in the log.
+
+    `written_ms`: by event id the instant that its record carries, in milliseconds of the wall clock.
+    """
 
     events: list[Event]
     records: int
+    written_ms: dict[UUID, int] = field(default_factory=dict)
 
     def of(self, *types: str) -> list[Event]:
         wanted = set(types)
@@ -38,7 +43,8 @@ async def read_log(bootstrap: str) -> Log:
 
 async def _read(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -> Log:
     events: dict[TopicPartition, list[Event]] = {lane: [] for lane in left}
-    seen, records = set(), 0
+    seen: dict[UUID, int] = {}
+    records = 0
     while left:
         fetched = await consumer.getmany(*left, timeout_ms=FETCH_TIMEOUT_MS, max_records=FETCH_RECORDS)
         for lane, found in fetched.items():
@@ -46,8 +52,8 @@ async def _read(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -> 
             for record in found:
                 event = decode(lane.topic, (record.key or b"").decode(), list(record.headers), record.value)
                 if event.envelope.id not in seen:
-                    seen.add(event.envelope.id)
+                    seen[event.envelope.id] = record.timestamp
                     events[lane].append(event)
             if found and found[-1].offset + 1 >= left[lane]:
                 del left[lane]
-    return Log([event for lane in sorted(events) for event in events[lane]], records)
+    return Log([event for lane in sorted(events) for event in events[lane]], records, seen)

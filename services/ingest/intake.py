@@ -18,6 +18,7 @@ from services.ingest.formats.records import FormatError
 from services.ingest.staging import stage_file
 from services.ingest.store import submissions
 from services.ingest.store.submissions import NewSubmission
+from shared import tracing
 from shared.errors import Rejected, Stop
 from shared.events.codec import Event
 from shared.events.envelope import Envelope
@@ -110,6 +111,7 @@ async def _admit(runtime: "Runtime", db: asyncpg.Connection, incoming: Incoming,
         business_date=business_date,
         received_at=runtime.clock.now(),
         known_at=known_at,
+        traceparent=tracing.of_request(),
     )
 
 
@@ -205,6 +207,7 @@ def _chunk_event(runtime: "Runtime", row: asyncpg.Record, moment: Moment) -> Eve
         known_at=row["known_at"],
         correlation_id=submission_id,
         causation_id=submission_id,
+        traceparent=row["traceparent"] or tracing.root(submission_id),
     )
     size = runtime.settings.chunk_records
     return Event(envelope, WriteChunk(submission_id=submission_id, size=size), company)

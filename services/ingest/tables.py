@@ -58,6 +58,7 @@ submission = sa.Table(
     _instant("received_at"),
     _instant("known_at"),
     _instant("done_at", nullable=True),
+    _text("traceparent", server_default=""),
     _one_of("state", SUBMISSION_STATES, "submission_state"),
     sa.Index("submission_content", "company", "sha256"),
     sa.Index("submission_waiting", "company", "number", postgresql_where=sa.text("state = 'accepted'")),

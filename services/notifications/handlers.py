@@ -19,6 +19,7 @@ from services.notifications.store import (
     add_effects,
     add_gate_records,
     add_notices,
+    backlog,
     count_pending,
     count_statuses,
     load_effects,
@@ -30,6 +31,7 @@ from services.notifications.store import (
     save_facts,
     save_notices,
 )
+from shared import metrics
 from shared.errors import Rejected, Transient
 from shared.events.accounts import MessageReceived
 from shared.events.codec import Event
@@ -121,6 +123,13 @@ class NotificationsHandler:
     async def totals(self, db: Any, closed: DayWork) -> dict[str, Any]:
         """Counts of notices and deliveries by status at this cut."""
         return await count_statuses(db, closed.company)
+
+    async def measure(self, db: Any, wall_now: datetime) -> None:
+        """Gauges of what waits to leave, looked up with those of the runtime."""
+        waiting = await backlog(db, wall_now)
+        metrics.WEBHOOK_BACKLOG.set(waiting["deliveries"])
+        metrics.WEBHOOK_OLDEST.set(waiting["oldest_s"])
+        metrics.NOTICES_WAITING.set(waiting["notices"])
 
     def _judge_notice(self, state: Loaded, effects: Effects, event: Event, moment: Moment) -> None:
         told: JudgeNotice = event.data

@@ -37,10 +37,10 @@ async def keep(connection: asyncpg.Connection) -> None:
 
 
 async def create_pool(dsn: str, *, size: int = POOL_MAX, application: str = "recoup") -> asyncpg.Pool:
-    """Pool of the write side. `transaction_timeout` needs PostgreSQL 17 or newer."""
+    """Pool of the write side; it connects when it is used. `transaction_timeout` needs PostgreSQL 17 or newer."""
     return await asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,

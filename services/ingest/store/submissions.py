@@ -33,11 +33,11 @@ select count(*) from submission where company = $1 and actor = $2 and sha256 = $
 """
 BEGIN = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, content_type, file_name, bytes, state,
-    business_date, received_at, known_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, 'receiving', $9, $10, $11)
+    business_date, received_at, known_at, traceparent)
+values ($1, $2, $3, $4, $5, $6, $7, $8, 'receiving', $9, $10, $11, $12)
 on conflict (submission_id) do update set state = 'receiving', content_type = excluded.content_type,
     file_name = excluded.file_name, code = '', place = '', reason = '', received_at = excluded.received_at,
-    known_at = excluded.known_at, business_date = excluded.business_date
+    known_at = excluded.known_at, business_date = excluded.business_date, traceparent = excluded.traceparent
 """
 DROP_STAGED = "delete from staged_record where submission_id = $1"
 ACCEPT = """
@@ -50,7 +50,7 @@ update submission set state = 'rejected', format = $2, code = $3, place = $4, re
 where submission_id = $1 and state = 'receiving'
 """
 NEXT = """
-select submission_id, company, actor, known_at, business_date,
+select submission_id, company, actor, known_at, business_date, traceparent,
     (select coalesce(sum(value::int), 0) from jsonb_each_text(counts)) as decided
 from submission
 where company = $1 and state = 'accepted' and code <> 'stuck' order by number limit 1 for update
@@ -78,7 +78,8 @@ select count(*) from again
 
 @dataclass(frozen=True, slots=True)
 class NewSubmission:
-    """What is known of a submission before its content is read. `known_at` is the instant at the door."""
+    """What is known of a submission before its content is read. `known_at` is the instant at the door; `traceparent`
+    is the request's own, empty where it had none."""
 
     submission_id: UUID
     company: str
@@ -91,6 +92,7 @@ class NewSubmission:
     business_date: date
     received_at: datetime
     known_at: datetime
+    traceparent: str = ""
 
 
 async def lock(db: asyncpg.Connection, submission_id: UUID) -> bool:
@@ -130,7 +132,7 @@ async def begin(db: asyncpg.Connection, s: NewSubmission) -> None:
     async with db.transaction():
         await db.execute(
             BEGIN, s.submission_id, s.company, s.actor, s.idempotency_key, s.sha256, s.content_type, s.file_name,
-            s.size, s.business_date, s.received_at, s.known_at,
+            s.size, s.business_date, s.received_at, s.known_at, s.traceparent,
         )  # fmt: skip
         await db.execute(DROP_STAGED, s.submission_id)
 

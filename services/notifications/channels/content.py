@@ -28,6 +28,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = ("en", "de", "fr")
 TEXT_CHARS_MAX = 200
 CRLF = "\r\n"
+TRACE_HEADER = "X-Recoup-Trace"
 NOTICE_OF_TEMPLATE = {"reminder_friendly": "reminder_1", "reminder_firm": "reminder_2", "reminder_final": "final"}
 NOTICE_OF_KIND = {"hold_warning": "hold_warning", "broken_promise": "broken_promise", "escalation": "final"}
 _LOCALES = frozenset(locale_identifiers())
@@ -61,8 +62,8 @@ def wording_of(letter: Letter) -> str:
     return NOTICE_OF_KIND.get(letter.kind, f"reminder_{min(max(letter.level, 1), 3)}")
 
 
-def compose(letter: Letter) -> bytes:
-    """The message exactly as it is handed to the mail server."""
+def compose(letter: Letter, traceparent: str = "") -> bytes:
+    """The message exactly as it is handed to the mail server. `traceparent` names its trace, which is ids alone."""
     language = language_of(letter)
     facts = _facts(letter, language)
     phrases = _phrases(letter, language, facts)
@@ -75,6 +76,7 @@ def compose(letter: Letter) -> bytes:
             "Subject": Header(one_line(phrases["subject"]), header_name="Subject").encode(linesep=CRLF),
             "Date": format_datetime(letter.written_at),
             "Message-ID": letter.message_id,
+            **({TRACE_HEADER: traceparent} if traceparent else {}),
             "Auto-Submitted": "auto-generated",
             "Content-Language": language,
             "MIME-Version": "1.0",

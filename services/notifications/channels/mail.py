@@ -22,6 +22,7 @@ from services.notifications.domain.commands import Delivered, JudgeNotice
 from services.notifications.domain.letter import Letter
 from services.notifications.domain.rows import Key
 from services.notifications.settings import Settings
+from shared import tracing
 from shared.errors import Transient
 from shared.events.codec import Event
 from shared.events.notifications import NoticeSending
@@ -216,7 +217,7 @@ class MailDispatcher:
         """Compose the mail and store it; otherwise nothing is sent. False: it can never be composed. None: the store
         did not take it now, so the notice goes back."""
         try:
-            parcel.content = compose(letter)
+            parcel.content = compose(letter, tracing.of_row(parcel.claimed["envelope"]))
         except Exception as problem:  # of whatever kind: the notice ends as failed, visibly
             problem_text = failure_text(problem)
             self._runtime.log.exception("notice_not_written", notice_id=str(letter.notice_id), error=problem_text)

@@ -7,7 +7,6 @@ just before this attempt; the idempotency key and the body of a version never ch
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from services.notifications.channels.errands import errand, moment_of, tell
 from services.notifications.channels.pace import Pace
 from services.notifications.domain.commands import Answered, JudgeHold
 from services.notifications.settings import Settings
+from shared import tracing
 from shared.errors import Stop
 from shared.events.codec import Event
 from shared.runtime import failpoints, loops
@@ -203,7 +203,7 @@ class WebhookSender:
         await failpoints.hit("webhook.before_post")
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
-                status, answer = await self._exchange(target, str(claimed["effect_id"]), body)
+                status, answer = await self._exchange(target, claimed, body)
         except (httpx.HTTPError, OSError, TimeoutError) as problem:
             return self._answered(claimed, confirmed=False, final=False, code=type(problem).__name__)
         await failpoints.hit("webhook.after_post")
@@ -212,9 +212,10 @@ class WebhookSender:
             return self._answered(claimed, confirmed=not stale, final=stale, code="NOT_APPLIED" if stale else "")
         return self._answered(claimed, confirmed=False, final=status in FINAL_STATUSES, code=f"HTTP_{status}")
 
-    async def _exchange(self, target: Target, effect_id: str, body: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, target: Target, claimed: asyncpg.Record, body: bytes) -> tuple[int, bytes]:
         """Status and the first bytes of the answer."""
-        headers = self._headers(target, effect_id, body)
+        headers = self._headers(target, str(claimed["effect_id"]), body)
+        headers[tracing.HEADER] = tracing.of_row(claimed["envelope"])
         answer = bytearray()
         async with self._client.stream("POST", target.url, content=body, headers=headers) as response:
             async for chunk in response.aiter_bytes():
@@ -223,7 +224,7 @@ class WebhookSender:
                     break
         return response.status_code, bytes(answer)
 
-    def _headers(self, target: Target, effect_id: str, body: bytes) -> Mapping[str, str]:
+    def _headers(self, target: Target, effect_id: str, body: bytes) -> dict[str, str]:
         at = self._runtime.clock.now()
         signature = Webhook(target.secret.get_secret_value()).sign(effect_id, at, body.decode())
         return {

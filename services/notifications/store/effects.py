@@ -52,6 +52,18 @@ returning e.company, e.effect_id, e.hold_id, e.account_id, e.version, e.state, e
           e.envelope
 """
 
+BACKLOG = """
+select (select count(*) from effect where status = 'due') as deliveries,
+       coalesce(greatest(0, extract(epoch from $1::timestamptz - (
+           select min(first_try_at) from effect where status = 'due'))), 0)::float8 as oldest_s,
+       (select count(*) from notice where status = 'requested') as notices
+"""
+
+
+async def backlog(db: asyncpg.Connection, wall_now: datetime) -> asyncpg.Record:
+    """What waits to leave: `deliveries`, the age in seconds of the oldest that was tried, and `notices`."""
+    return await db.fetchrow(BACKLOG, wall_now)
+
 
 async def add_effects(db: asyncpg.Connection, rows: list[EffectRow]) -> None:
     if not rows:

@@ -132,3 +132,13 @@ async def test_lag_is_what_lies_behind_the_position(bus: Bus) -> None:
     assert sum(source.lag().values()) == 0
     await source.seek({Partition(bus.topic, 0): 2})
     assert sum(source.lag().values()) == 3
+
+
+async def test_the_ends_of_the_log_are_told_beside_the_fetching(bus: Bus) -> None:
+    source = bus.source("m1")
+    assert await source.ends() == {}, "nothing is assigned yet"
+    await source.start(from_zero)
+    await bus.sink.send([outgoing(bus, "k", str(n), number=1) for n in range(5)])
+    await collect(source, 5)
+    await bus.sink.send([outgoing(bus, "k", str(n), number=1) for n in range(2)])
+    assert await source.ends() == {Partition(bus.topic, n): 7 if n == 1 else 0 for n in range(PARTITIONS)}

@@ -1,12 +1,17 @@
 """Each metric of the runtime moves when what it speaks of does, and goes back when it is over."""
 
+import asyncio
+from datetime import date
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from shared.runtime import dead_letters, failpoints, loops
+from shared.errors import Transient
+from shared.events.control import PolicyActivated
+from shared.runtime import dead_letters, failpoints, gauges, loops
 from shared.runtime.gauges import gauges_once
+from shared.runtime.watch import Watch
 from tests.builders import event
 from tests.store.runtime.conftest import World
 from tests.store.runtime.toy import contact
@@ -22,6 +27,12 @@ def disarm():
 
 def value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def summed(name: str, topic: str) -> float:
+    """Over the partitions of a topic."""
+    samples = [sample for family in REGISTRY.collect() for sample in family.samples if sample.name == name]
+    return sum(sample.value for sample in samples if sample.labels["topic"] == topic)
 
 
 class Meter:
@@ -84,14 +95,14 @@ async def test_the_outbox_grows_older_while_the_relay_is_held(world: World) -> N
 async def test_the_lag_grows_per_topic_while_the_consumer_is_held(world: World) -> None:
     runtime, source = await member(world)
     await gauges_once(runtime, source)
-    assert value(LAG, topic="ar.accounts") == 0
+    assert summed(LAG, "ar.accounts") == 0
     for n in range(30):
         world.put(event(contact(f"a{n}")))
     await gauges_once(runtime, source)
-    assert (value(LAG, topic="ar.accounts"), value(LAG, topic="ar.invoices")) == (30, 0)
+    assert (summed(LAG, "ar.accounts"), summed(LAG, "ar.invoices")) == (30, 0)
     await world.settle(runtime, source)
     await gauges_once(runtime, source)
-    assert value(LAG, topic="ar.accounts") == 0
+    assert summed(LAG, "ar.accounts") == 0
 
 
 async def test_a_member_whose_partitions_went_elsewhere_shows_no_lag_of_theirs(world: World) -> None:
@@ -99,10 +110,10 @@ async def test_a_member_whose_partitions_went_elsewhere_shows_no_lag_of_theirs(w
     for n in range(30):
         world.put(event(contact(f"a{n}")))
     await gauges_once(runtime, source)
-    assert value(LAG, topic="ar.accounts") == 30
+    assert summed(LAG, "ar.accounts") == 30
     await source.stop()
     await gauges_once(runtime, source)
-    assert value(LAG, topic="ar.accounts") == 0
+    assert summed(LAG, "ar.accounts") == 0
 
 
 async def test_the_lag_is_told_while_the_database_does_not_answer(world: World, monkeypatch) -> None:
@@ -115,7 +126,7 @@ async def test_the_lag_is_told_while_the_database_does_not_answer(world: World, 
     monkeypatch.setattr(runtime, "pool", type("Away", (), {"acquire": staticmethod(away)}))
     with pytest.raises(ConnectionRefusedError):
         await gauges_once(runtime, source)
-    assert value(LAG, topic="ar.accounts") == 1
+    assert summed(LAG, "ar.accounts") == 1
 
 
 async def test_the_marker_age_counts_from_the_last_complete_tick(world: World) -> None:
@@ -179,3 +190,160 @@ async def test_fired_and_failed_timers_are_counted_apart(world: World) -> None:
     world.mark()
     await world.settle(runtime, source)
     assert meter.grown()[1] == 1
+
+
+async def test_the_lag_grows_older_from_the_look_that_saw_it_until_it_is_taken(world: World, monkeypatch) -> None:
+    runtime, source = await member(world)
+    watch, at_s = Watch(), [1_000.0]
+    monkeypatch.setattr(gauges.time, "monotonic", lambda: at_s[0])
+    await gauges_once(runtime, source, watch)
+    for n in range(30):
+        world.put(event(contact(f"a{n}")))
+    ages = []
+    for at_s[0] in (1_005.0, 1_065.0):
+        await gauges_once(runtime, source, watch)
+        ages.append((max_of("recoup_consumer_lag_seconds"), value("recoup_no_progress_seconds")))
+    assert ages == [(0, 5), (60, 65)]
+    await world.settle(runtime, source)
+    at_s[0] = 1_070.0
+    await gauges_once(runtime, source, watch)
+    assert (max_of("recoup_consumer_lag_seconds"), value("recoup_no_progress_seconds")) == (0, 0)
+
+
+def max_of(name: str) -> float:
+    return max(s.value for family in REGISTRY.collect() for s in family.samples if s.name == name)
+
+
+async def test_a_batch_that_fails_again_and_again_is_no_progress_though_the_consumer_has_fetched_it(
+    world: World, monkeypatch
+) -> None:
+    runtime, source = await member(world)
+    watch, at_s = Watch(), [1_000.0]
+    monkeypatch.setattr(gauges.time, "monotonic", lambda: at_s[0])
+    await gauges_once(runtime, source, watch)
+    world.put(event(contact("a1")))
+    await source.fetch(500, 0)
+    assert sum(source.lag().values()) == 0, "the consumer holds it"
+    at_s[0] = 1_090.0
+    await gauges_once(runtime, source, watch)
+    assert value("recoup_no_progress_seconds") == 90
+
+
+async def test_the_lag_grows_older_while_the_database_does_not_answer(world: World, monkeypatch) -> None:
+    runtime, source = await member(world)
+    watch, at_s = Watch(), [1_000.0]
+    monkeypatch.setattr(gauges.time, "monotonic", lambda: at_s[0])
+    await gauges_once(runtime, source, watch)
+    world.put(event(contact("a1")))
+
+    def away() -> None:
+        raise ConnectionRefusedError("the database is away")
+
+    monkeypatch.setattr(runtime, "pool", type("Away", (), {"acquire": staticmethod(away)}))
+    for at_s[0] in (1_010.0, 1_100.0):
+        with pytest.raises(ConnectionRefusedError):
+            await gauges_once(runtime, source, watch)
+    assert (max_of("recoup_consumer_lag_seconds"), value("recoup_no_progress_seconds")) == (90, 100)
+
+
+async def test_what_stands_in_the_store_is_told_while_the_log_does_not_answer(world: World, monkeypatch) -> None:
+    runtime, source = await member(world)
+    world.put(event(contact("a1")))
+    await loops.consume_once(runtime, source, 0)
+
+    async def away() -> None:
+        raise Transient("the broker is away")
+
+    monkeypatch.setattr(source, "ends", away)
+    with pytest.raises(Transient):
+        await gauges_once(runtime, source)
+    assert value("recoup_outbox_rows") == 1
+
+
+async def test_no_progress_is_said_once_in_the_log_of_the_process(world: World, monkeypatch) -> None:
+    runtime, source = await member(world)
+    told: list[tuple[str, dict]] = []
+    error = staticmethod(lambda event, **facts: told.append((event, facts)))
+    monkeypatch.setattr(runtime, "log", type("Log", (), {"error": error}))
+    monkeypatch.setattr(gauges, "NO_PROGRESS_TOLD_S", 0.05)
+    monkeypatch.setattr(gauges, "GAUGES_EVERY_S", 0.02)
+    task = asyncio.create_task(gauges.run_gauges(runtime, source))
+    await asyncio.sleep(0.05)
+    world.put(event(contact("a1")))
+    await asyncio.sleep(0.3)
+    runtime.no_new_work.set()
+    await task
+    assert [event for event, _ in told] == ["no_progress"]
+
+
+async def test_an_assignment_is_counted_with_its_partitions(world: World) -> None:
+    meter = Meter("recoup_rebalances_total")
+    runtime, source = await member(world)
+    await gauges_once(runtime, source)
+    whole = value("recoup_partitions_assigned")
+    other = await world.member(world.runtime())
+    await source.fetch(1, 0)
+    await other.fetch(1, 0)
+    await gauges_once(runtime, source)
+    assert value("recoup_partitions_assigned") == whole / 2
+    assert meter.grown()[0] >= 3
+
+
+async def test_a_marker_is_open_until_its_day_is_worked_and_it_is_written(world: World) -> None:
+    runtime, source = await member(world)
+    world.mark(closed=date(2026, 1, 5))
+    await loops.consume_once(runtime, source, 0)
+    await gauges_once(runtime, source)
+    assert value("recoup_markers_open") == 1
+    await world.settle(runtime, source)
+    await gauges_once(runtime, source)
+    assert value("recoup_markers_open") == 0
+
+
+DUE_70_S_AGO = {"wall": "now() - interval '70 seconds'", "business": "timestamptz '2026-01-05 16:58:51+00'"}
+
+
+@pytest.mark.parametrize(("clock", "due"), DUE_70_S_AGO.items())
+async def test_a_due_timer_is_late_by_its_own_clock_until_it_fires(world: World, clock: str, due: str) -> None:
+    runtime, source = await member(world)
+    world.mark()
+    await world.settle(runtime, source)
+    fired = REGISTRY.get_sample_value("recoup_timer_lateness_seconds_sum", {"clock": clock}) or 0.0
+    world.put(event(contact("a1", phone="call back")))
+    await loops.consume_once(runtime, source, 0)
+    await shift(world, f"update timer set clock = '{clock}', due_at = {due}")
+    await gauges_once(runtime, source)
+    assert 70 <= value("recoup_timers_late_seconds", clock=clock) < 100
+    await world.settle(runtime, source)
+    await gauges_once(runtime, source)
+    assert value("recoup_timers_late_seconds", clock=clock) == 0
+    assert 70 <= value("recoup_timer_lateness_seconds_sum", clock=clock) - fired < 100
+
+
+async def test_a_timer_that_was_put_back_is_shown_until_it_is_through(world: World) -> None:
+    runtime, source = await member(world)
+    world.put(event(contact("a1", phone="call back")))
+    await loops.consume_once(runtime, source, 0)
+    await shift(world, "update timer set kind = 'explode'")
+    world.mark()
+    await world.settle(runtime, source)
+    await gauges_once(runtime, source)
+    assert value("recoup_timers_put_back") == 1
+    await shift(world, "update timer set kind = 'call', due_at = now()")
+    await world.settle(runtime, source)
+    await gauges_once(runtime, source)
+    assert value("recoup_timers_put_back") == 0
+
+
+async def test_a_policy_that_cannot_be_read_is_counted(world: World, monkeypatch) -> None:
+    runtime, source = await member(world)
+    await gauges_once(runtime, source)
+    assert value("recoup_policies_refused") == 0
+    policy = PolicyActivated(
+        company="acme", name="toy", version="1", sha256="0", content={}, effective_on=date(2026, 1, 1), approver="c"
+    )
+    world.handler.policy_problem = lambda name, content: "it is empty"
+    world.put(event(policy), "ar.control")
+    await world.settle(runtime, source)
+    await gauges_once(runtime, source)
+    assert value("recoup_policies_refused") == 1

@@ -1,0 +1,1 @@
+ALTER TABLE submission ADD COLUMN traceparent TEXT DEFAULT '' NOT NULL;

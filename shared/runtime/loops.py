@@ -62,7 +62,12 @@ async def take_next(runtime: "Runtime", batches: Batches, timeout_s: float = FET
     try:
         outcome, stopped = await halts.take_before_halts(runtime, batch)
     except Stale:
-        await halts.look_again(runtime, batches, batch, await load_positions(runtime, sorted(batches.assigned())))
+        try:
+            positions = await load_positions(runtime, sorted(batches.assigned()))
+        except BaseException:  # a frozen owner may still hold a cursor: the batch is met again, not passed over
+            await batches.seek(batch.begins())
+            raise
+        await halts.look_again(runtime, batches, batch, positions)
         return 0
     except NotConfigured:
         await batches.seek(batch.begins())

@@ -12,6 +12,7 @@ from shared.events.catalogue import READS
 from shared.events.control import CompanyConfigured
 from shared.runtime import failpoints, loops
 from shared.runtime.batches import Batch, Batches
+from shared.runtime.transaction import Stale
 from tests.builders import event
 from tests.store.runtime.conftest import SERVICE, World
 from tests.store.runtime.toy import contact
@@ -114,3 +115,28 @@ async def test_failures_between_full_batches_skip_and_double_nothing(
     assert (await world.rows("select count(*) as n from toy_fact"))[0]["n"] == FACTS
     cursors = await world.rows("select sum(next_offset)::int as n from kafka_cursor")
     assert cursors[0]["n"] == FACTS + 1
+
+
+async def test_a_batch_that_another_owner_took_is_met_again_when_the_cursors_cannot_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    fed(world, 3)
+    take, load = loops.halts.take_before_halts, loops.load_positions
+
+    async def stale(*_: object) -> None:
+        monkeypatch.setattr(loops.halts, "take_before_halts", take)
+        raise Stale
+
+    async def away(*_: object) -> None:
+        monkeypatch.setattr(loops, "load_positions", load)
+        raise Transient("the frozen owner still holds a cursor")
+
+    batches = Batches(source, SERVICE, BATCH, ahead=False)
+    await source.fetch(0, 0)
+    monkeypatch.setattr(loops.halts, "take_before_halts", stale)
+    monkeypatch.setattr(loops, "load_positions", away)
+    with pytest.raises(Transient):
+        await loops.take_next(runtime, batches, 0)
+    assert await loops.take_next(runtime, batches, 0) == 4

@@ -227,7 +227,8 @@ class EscalationRaised(Fact):
 class ActivityLogged(Fact):
     """One thing that a person did or is to do. Corrections supersede; nothing is edited.
 
-    `next_step` comes back on `next_on` until an activity `follows` this one.
+    `next_step` comes back on `next_on` until an activity `follows` this one or names it in `ends`: the steps with the
+    same person that were due and that it did.
     """
 
     TYPE: ClassVar[str] = "activity.logged"
@@ -248,6 +249,7 @@ class ActivityLogged(Fact):
     by: str = ""
     supersedes: UUID | None = None
     follows: UUID | None = None
+    ends: list[UUID] = Field(default_factory=list, max_length=50)
 
 
 class WriteOffRequested(Fact):

@@ -1,7 +1,7 @@
 """Things done and to do: logging, correcting, and next steps that come back on their date.
 
 Invariant: an activity is never edited; a correction supersedes it. A step is done by the activity that follows it, or
-that reaches the same person in the same way later.
+that reaches the same person in the same way once the step is due.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from shared.events.collections import ActivityLogged
 from shared.ids import derive
 
 BY_RULE = "service:collections"
-ITEMS_MAX = 500
+ITEMS_MAX, ENDS_MAX = 500, 50
+NOT_REACHED = frozenset({"no_answer", "left_message", "busy", "wrong_number", "bounced"})
 
 
 def log(case: Case, asked: LogActivity, command_id: UUID, actor: str, on: date, at: datetime) -> ActivityLogged:
@@ -27,7 +28,7 @@ def log(case: Case, asked: LogActivity, command_id: UUID, actor: str, on: date, 
         raise Refusal("done_in_the_future", f"done_on {done_on} is after the business date {on}", 422)
     _close(case, asked.supersedes, "superseded")
     _close(case, asked.follows, "followed")
-    _end_overtaken(case, asked, done_on)
+    ended = _end_overtaken(case, asked, done_on)
     activity = Activity(
         company=case.company,
         account_id=case.account_id,
@@ -49,7 +50,7 @@ def log(case: Case, asked: LogActivity, command_id: UUID, actor: str, on: date, 
         follows=asked.follows,
     )
     case.put(activity)
-    return fact_of(activity)
+    return fact_of(activity).model_copy(update={"ends": list(ended)})
 
 
 def _close(case: Case, activity_id: UUID | None, mark: str) -> None:
@@ -62,14 +63,18 @@ def _close(case: Case, activity_id: UUID | None, mark: str) -> None:
     case.put(replace(found, **{mark: True}))
 
 
-def _end_overtaken(case: Case, asked: LogActivity, done_on: date) -> None:
-    """Speaking with a person again in the same way ends what was noted to do with that person before."""
-    if not asked.contact_id:
-        return
+def _end_overtaken(case: Case, asked: LogActivity, done_on: date) -> tuple[UUID, ...]:
+    """Speaking with a person again in the same way ends what was due to be done so with that person; a step of a later
+    day stands, and an attempt that reached nobody ends nothing unless it brings a step of its own."""
+    if not asked.contact_id or (asked.outcome_code in NOT_REACHED and not asked.next_step):
+        return ()
+    ended = []
     for step in case.open_steps():
         same = (step.kind, step.contact_id) == (asked.kind, asked.contact_id)
-        if same and step.by != BY_RULE and step.done_on <= done_on:
+        if same and step.by != BY_RULE and step.next_on is not None and step.next_on <= done_on:
             case.put(replace(step, followed=True))
+            ended.append(step.activity_id)
+    return tuple(sorted(ended)[:ENDS_MAX])
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,15 @@ def asked(**changes: Any) -> LogActivity:
         ({"contact_id": ""}, {"contact_id": ""}, False),
         ({"by": activities.BY_RULE}, {}, False),
         ({"done_on": DAY}, {"done_on": WEEK_AGO}, False),
+        ({"next_on": DAY + timedelta(days=20)}, {}, False),
+        ({}, {"outcome_code": "no_answer"}, False),
+        ({}, {"outcome_code": "no_answer", "next_step": "call_again", "next_on": DAY + timedelta(days=2)}, True),
     ],
 )
-def test_a_later_activity_of_the_same_kind_and_person_ends_older_steps(older, later, ends) -> None:
+def test_a_later_activity_of_the_same_kind_and_person_ends_steps_that_were_due(older, later, ends) -> None:
     found = owing(step(**older))
-    activities.log(found, asked(**later), derive("command", "1"), "user:carla", DAY, at(DAY))
+    told = activities.log(found, asked(**later), derive("command", "1"), "user:carla", DAY, at(DAY))
+    assert told.ends == ([step().activity_id] if ends else [])
     assert [one.followed for one in found.activities.values() if one.activity_id == step().activity_id] == [ends]
 
 

@@ -33,7 +33,8 @@ async def prepare(connection: asyncpg.Connection) -> None:
 
 async def keep(connection: asyncpg.Connection) -> None:
     """What a connection needs before it goes back: nothing. Open transactions are rolled back by asyncpg before this,
-    and no statement here sets session state, so the usual reset would only be one more round trip per use."""
+    and no statement here leaves session state behind, so the usual reset would only be one more round trip per use.
+    Who takes a session lock gives it back, or ends the connection."""
 
 
 async def create_pool(dsn: str, *, size: int = POOL_MAX, application: str = "recoup") -> asyncpg.Pool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -48,7 +49,7 @@ def mail_again_after_unknown() -> Patches:
     def eager(row: Any, told: Any, now: Any) -> Any:
         facts = real(row, told, now)
         if told.result == "unknown":
-            row.status = "requested"
+            row.status, row.next_try_at = "requested", told.at + timedelta(seconds=60)
         return facts
 
     return [patch.object(notices, "delivered", eager)]

@@ -49,6 +49,15 @@ class SimSource(MemorySource):
     def _in_turn(self) -> list[Partition]:
         return [p for p in super()._in_turn() if (self.group, p) not in self.log.late]
 
+    async def _take_assignment(self) -> None:
+        """A position that could not be read is asked for again: the consumer's own loop is patient there."""
+        wanted = self.pending_assignment
+        try:
+            await super()._take_assignment()
+        except BaseException:
+            self.pending_assignment = self.pending_assignment or wanted
+            raise
+
     async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
         batch = await super().fetch(max_records, timeout_s)
         if batch and self.frozen is not None:

@@ -99,7 +99,8 @@ class SimLane:
     async def data(self, content: bytes) -> Accepted | Refused | Unanswered | Down:
         server: MailServer = self._world.mail
         notice_id = notice_of(content)
-        lost = server.fate(f"{self._recipient}/{notice_id}") == "lose"
+        again = any(mail.notice_id == notice_id for mail in server.taken)
+        lost = not again and server.fate(f"{self._recipient}/{notice_id}") == "lose"
         server.taken.append(Mail(notice_id, self._recipient, self._world.log.appended, not lost))
         return Unanswered("SMTPServerDisconnected") if lost else Accepted("250")
 

@@ -12,7 +12,7 @@ from typing import Any
 from shared.events.catalogue import PAYMENTS
 from tests.sim.service import auditor
 from tests.sim.service.business import MONDAY, Plan, draw
-from tests.sim.service.databases import SERVICES, Databases
+from tests.sim.service.databases import MEMBERS, SERVICES, Databases
 from tests.sim.service.driver import FAULTS, Driver, Finding
 from tests.sim.service.log import POISONED, POISONED_SERVICES
 from tests.sim.service.outside import MailServer, Receiver, SimClock, instant
@@ -91,7 +91,7 @@ async def _run(
     rng = Random(f"outside/{seed}")
     mail = MailServer(seed, refuse=rng.choice((0, 0, 10)), lose=rng.choice((0, 25)))
     receiver = Receiver(seed, fail=rng.choice((0, 60)))
-    world = World(stores, folder, SimClock(instant(MONDAY, 5)), mail, receiver)
+    world = World(stores, folder, SimClock(instant(MONDAY, 5)), mail, receiver, MEMBERS if faults else 1)
     driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
     await world.open()
     try:
@@ -100,6 +100,7 @@ async def _run(
         return Ran(await _evidence(driver, outcome), driver, world.refused)
     except Finding as finding:
         outcome.findings.append((finding.rule, str(finding)))
+        outcome.findings += auditor.audit(await _evidence(driver, outcome))
     except Exception as problem:  # whatever ends a run is a finding with its place
         outcome.findings.append(("broken", _place(problem)))
     finally:

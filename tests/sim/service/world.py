@@ -31,7 +31,7 @@ from shared.runtime.lifecycle import Runtime
 from shared.runtime.relay import relay_once
 from shared.runtime.transaction import Unit
 from tests.sim.service.business import COMPANY
-from tests.sim.service.databases import MEMBERS, SERVICES, Databases
+from tests.sim.service.databases import SERVICES, Databases
 from tests.sim.service.log import SimLog, SimSink, SimSource
 from tests.sim.service.outside import MailServer, Receiver, SimAsyncio, SimClock, SimLane
 
@@ -124,14 +124,14 @@ class World:
     """One run: log, stores, clock, members, and what is outside."""
 
     def __init__(
-        self, databases: Databases, folder: Path, clock: SimClock, mail: MailServer, receiver: Receiver
+        self, databases: Databases, folder: Path, clock: SimClock, mail: MailServer, receiver: Receiver, members: int
     ) -> None:
         self.databases, self.folder, self.clock = databases, folder, clock
         self.mail, self.receiver, self.mail_down, self.relay_away = mail, receiver, False, False
         self.log = SimLog(TOPICS, PARTITIONS)
         self.sinks = {service: SimSink(self.log) for service in SERVICES}
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(receiver), follow_redirects=False)
-        self.members = {s: [Member(self, s, n) for n in range(MEMBERS)] for s in SERVICES}
+        self.members = {s: [Member(self, s, n) for n in range(members)] for s in SERVICES}
         self.recipient, self.odd = "", set[str]()
         self.refused: list[str] = []
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.sim.inputs import Fact, Mark
-from tests.sim.world import SERVICE, Violation
+from tests.sim.world import SERVICE, Violation, World
 
 if TYPE_CHECKING:
     from tests.sim.driver import Driver
@@ -55,6 +55,21 @@ def must(holds: bool, invariant: str, found: object) -> None:
         raise Violation(invariant, found)
 
 
+async def lanes_behind(world: World) -> dict[tuple[str, int], tuple[int, int]]:
+    """Partitions whose cursor is not at the end of the log: cursor and end."""
+    cursors = {(r["topic"], r["partition"]): r["next_offset"] for r in await world.store.table("kafka_cursor")}
+    ends = {tuple(lane): len(records) for lane, records in world.log.records.items() if lane.topic in READ and records}
+    return {lane: (cursors.get(lane, 0), end) for lane, end in ends.items() if cursors.get(lane, 0) != end}
+
+
+async def at_rest(world: World) -> bool:
+    """Nothing is left to take, to fire, to forward or to send."""
+    if await lanes_behind(world):
+        return False
+    left = [await world.store.table(name) for name in ("outbox", "timer")]
+    return not any(left) and all(row["state"] == "written" for row in await world.store.table("marker"))
+
+
 class Audit:
     def __init__(self, driver: "Driver") -> None:
         self.driver, self.world, self.planned = driver, driver.world, driver.planned
@@ -96,12 +111,8 @@ class Audit:
     # The store at rest ------------------------------------------------------------------------------------------
 
     async def rest(self) -> None:
-        store, ends = self.world.store, {}
-        for lane, records in self.world.log.records.items():
-            if lane.topic in READ and records:
-                ends[lane.topic, lane.number] = len(records)
-        cursors = {(r["topic"], r["partition"]): r["next_offset"] for r in await store.table("kafka_cursor")}
-        behind = {lane: (cursors.get(lane, 0), end) for lane, end in ends.items() if cursors.get(lane, 0) != end}
+        store = self.world.store
+        behind = await lanes_behind(self.world)
         must(not behind, "after faults stop: lag 0", behind)
         must(not await store.table("outbox"), "after faults stop: outbox empty", "rows are left")
         timers = await store.table("timer")

@@ -25,6 +25,8 @@ PLACES = (
     "transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent",
     "sink.send", "commit.before", "commit.after",
 )  # fmt: skip
+OPEN_PLACES = ("transaction.saved", "commit.before", "sink.send", "sql.MARK_WRITTEN")
+"""Where a frozen step holds most: written and not committed, selected and not sent."""
 NAMED = ("transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent")
 ROUNDS_MAX = 400
 IDLE_ROUNDS = 4
@@ -208,6 +210,8 @@ class Driver:
         kinds = [kind for kind in STRIKES if kind in self.faults]
         if not kinds or self.rng.random() > 0.3:
             return points.Strike()
+        if "freeze" in kinds and self.rng.random() < 0.5:
+            return points.Strike("freeze", 1, only=self.rng.choice(OPEN_PLACES))
         if self.rng.random() < 0.5:
             return points.Strike(self.rng.choice(kinds), self.rng.randint(1, 2), only=self.rng.choice(PLACES))
         return points.Strike(self.rng.choice(kinds), self.rng.randint(1, 16))
@@ -286,7 +290,7 @@ class Driver:
         lanes = [lane for lane in sorted(positions) if self.world.log.records[lane]]
         if lanes:
             lane = self.rng.choice(lanes)
-            member.source.misplace(lane, self.rng.randint(0, len(self.world.log.records[lane])))
+            member.source.misplace(lane, self.rng.randrange(len(self.world.log.records[lane])))
             member.excused = True
             self.world.coverage["misplace", "deliver"] += 1
 
@@ -318,7 +322,7 @@ class Driver:
         idle, ended = 0, False
         for _ in range(ROUNDS_MAX):
             idle = 0 if await self._round() else idle + 1
-            if idle < IDLE_ROUNDS:
+            if idle < IDLE_ROUNDS and not (idle and await auditor.at_rest(world)):
                 continue
             if ended:
                 return

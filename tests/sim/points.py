@@ -66,3 +66,25 @@ def start(work: Any, strike: Strike) -> asyncio.Task:
     context.run(current.set, strike)
     strike.frozen = asyncio.get_running_loop().create_future()
     return asyncio.get_running_loop().create_task(work, context=context)
+
+
+End = tuple[Any, BaseException | None]
+"""What a step gave, or what it raised."""
+
+
+async def ran(work: Any, strike: Strike) -> End:
+    """Run a coroutine as a step, here and now; one that may freeze needs a task of its own."""
+    token = current.set(strike)
+    try:
+        return await work, None
+    except BaseException as problem:
+        if isinstance(problem, asyncio.CancelledError | KeyboardInterrupt):
+            raise
+        return None, problem
+    finally:
+        current.reset(token)
+
+
+def end_of(task: asyncio.Task) -> End:
+    problem = task.exception()
+    return (None, problem) if problem else (task.result(), None)

@@ -6,7 +6,7 @@ A step is awaited to its end, or until it freezes; what it raises says what beca
 import asyncio
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -195,15 +195,17 @@ class World:
         command.tries += 1
         return await self.run(member, "command", work(), strike)
 
-    async def run(self, member: Member, kind: str, work: Awaitable[int], strike: points.Strike) -> int:
+    async def run(self, member: Member, kind: str, work: Coroutine[Any, Any, int], strike: points.Strike) -> int:
         self.note_conditions(kind)
+        if strike.kind != "freeze":
+            return await self._ended(member, await points.ran(work, strike), strike, kind)
         task = points.start(work, strike)
         await asyncio.wait({task, strike.frozen}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             self.coverage["freeze", kind] += 1
             member.frozen = (task, strike, kind)
             return 0
-        return await self._ended(member, task, strike, kind)
+        return await self._ended(member, points.end_of(task), strike, kind)
 
     def note_conditions(self, kind: str) -> None:
         for condition, holds in (
@@ -214,15 +216,15 @@ class World:
             if holds:
                 self.coverage[condition, kind] += 1
 
-    async def _ended(self, member: Member, task: asyncio.Task, strike: points.Strike, kind: str) -> int:
-        problem = task.exception()
+    async def _ended(self, member: Member, end: points.End, strike: points.Strike, kind: str) -> int:
+        result, problem = end
         if strike.place and strike.kind != "freeze":
             self.coverage[strike.kind, kind] += 1
         ready = member.batches._ready  # noqa: SLF001
         if ready is not None:
             await asyncio.wait([ready])
         if problem is None:
-            return task.result()
+            return result
         if strike.committed:
             member.excused = True
         if isinstance(problem, points.Killed):
@@ -264,7 +266,7 @@ class World:
             strike.gate.set_result(None)
         await asyncio.wait([task])
         self.coverage["resume", kind] += 1
-        result = await self._ended(member, task, strike, kind)
+        result = await self._ended(member, points.end_of(task), strike, kind)
         if member in self.ghosts:
             self.ghosts.remove(member)
             self.excuse_all()
@@ -305,6 +307,3 @@ class World:
 
     def records(self) -> list[Record]:
         return self.log.order
-
-
-Step = Callable[[], Awaitable[int]]

@@ -13,6 +13,7 @@ from services.reporting.store.rebuilt import COMPARED
 from shared.bus.kafka_log import KafkaReader
 from shared.events.catalogue import CONTROL, LEDGER
 from shared.runtime.rebuild import Projection, Rebuild
+from shared.runtime.rebuild_command import collect_less_often
 from tests.bench.simplest import COMPANY
 from tests.bench.usage import cpu_s
 from tests.bench.world import Bench, pool_of
@@ -52,6 +53,7 @@ async def run(bench: Bench) -> dict[str, Any]:
     aging = Projection(topics=(CONTROL, LEDGER), compared=COMPARED)
     reader = KafkaReader(bench.bootstrap, "bench-rebuild")
     work = Rebuild("reporting", ReportingHandler(), aging, dsn, reader, accept_differences=True)
+    collect_less_often()
     postgres, began, processor = cpu_s(bench.postgres_pid), time.monotonic(), time.process_time()
     report = await work.run()
     return {

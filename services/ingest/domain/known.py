@@ -188,7 +188,8 @@ class Said:
 
 @dataclass(slots=True)
 class Written:
-    """The write set of a chunk. `anew`: statements whose lines of an earlier hold are replaced."""
+    """The write set of a chunk. `anew`: statements whose lines of an earlier hold are replaced; `adopted`: published
+    lines that count as those of another segment from now on."""
 
     accounts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     parts: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
@@ -201,6 +202,7 @@ class Written:
     anew: set[str] = field(default_factory=set)
     held_lines: list[tuple[str, StagedRecord]] = field(default_factory=list)
     lines: list[LineRow] = field(default_factory=list)
+    adopted: dict[UUID, str] = field(default_factory=dict)
     chained: set[str] = field(default_factory=set)
     chains: dict[str, Chain] = field(default_factory=dict)
     reaches: dict[str, date | None] = field(default_factory=dict)

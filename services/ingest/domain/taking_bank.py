@@ -76,6 +76,7 @@ class BankTaking:
 
     def __init__(self, context: Context, known: Known, written: Written) -> None:
         self.context, self.known, self.written = context, known, written
+        self._covering: dict[str, frozenset[str]] = {}
 
     def statement(self, record: StagedRecord) -> Decision:
         """Decide a head. Its lines follow behind it, in this chunk or later ones."""
@@ -265,10 +266,11 @@ class BankTaking:
         trusted = key != record.line_key
         there = self.known.lines.setdefault((account.id, key), [])
         pending = record.body.get("status") == bank_lines.PENDING
-        covered = there if trusted else _covered(there, known)
-        occurrence = covered[record.nth - 1].occurrence if 0 < record.nth <= len(covered) else 0
         if trusted:
-            occurrence = there[0].occurrence if there else 0
+            place = 0 if there else None
+        else:
+            place = _stated(there, known, self.covering(known), record.nth)
+        occurrence = there[place].occurrence if place is not None else 0
         identity = bank_lines.line_id(self.context.company, account.id, key, occurrence or _next(there))
         source = self._source(known.statement.statement_id, record.position)
         day_of = known.statement.to_on
@@ -281,6 +283,8 @@ class BankTaking:
         if occurrence:
             if trusted and there[0].signed_minor != signed:
                 raise Refused("conflict", "entry_reference", "the reference was taken before with another amount")
+            if not trusted:
+                self._adopt(there, place, known, identity)
             return Decision("known", str(identity))
         row = LineRow(
             identity, True, account.id, key, _next(there), known.statement.segment, fact.document_on, signed, fact.TYPE
@@ -289,6 +293,24 @@ class BankTaking:
         self.written.lines.append(row)
         self._say(str(identity), fact)
         return Decision("written", str(identity))
+
+    def covering(self, known: KnownStatement) -> frozenset[str]:
+        """Segments of booked statements that state this one again and may be written before its lines.
+
+        Constant while lines are decided: every head of a submission comes before its lines.
+        """
+        identity = known.statement.statement_id
+        if identity not in self._covering:
+            own = {identity, known.statement.segment}
+            found = (s for s in self.known.statements.values() if s.state == "booked" and own & set(s.covers))
+            self._covering[identity] = frozenset(s.statement.segment for s in found) - _covers(known)
+        return self._covering[identity]
+
+    def _adopt(self, there: list[KnownLine], place: int, known: KnownStatement, identity: UUID) -> None:
+        """A line of a longer statement is found to be this one's: so it counts for no third statement as well."""
+        if there[place].segment not in _covers(known):
+            there[place] = replace(there[place], segment=known.statement.segment)
+            self.written.adopted[identity] = known.statement.segment
 
     def _announce(
         self, record: StagedRecord, account: BankAccount, key: str, fact: bank_lines.LineFact, identity: UUID
@@ -338,10 +360,22 @@ def _kept(known: KnownStatement) -> Decision:
     return Decision("held", identity, HELD, "held with its statement")
 
 
-def _covered(there: list[KnownLine], known: KnownStatement) -> list[KnownLine]:
-    """Equal lines that the statement states again: those of the segments it covers, and its own."""
-    covers = {*known.covers, known.statement.segment, known.statement.statement_id}
-    return sorted((line for line in there if line.segment in covers), key=lambda line: line.occurrence)
+def _covers(known: KnownStatement) -> set[str]:
+    """Segments whose lines the statement states again, and its own."""
+    return {*known.covers, known.statement.segment, known.statement.statement_id}
+
+
+def _stated(there: list[KnownLine], known: KnownStatement, covering: frozenset[str], nth: int) -> int | None:
+    """Place in `there` of the line that the nth equal line of a statement is; None for a new one.
+
+    It is the nth of those the statement covers. Behind them any line of a statement that covers it is the same money,
+    published first. So the lines that are booked do not depend on which of two statements is written first.
+    """
+    places = sorted(range(len(there)), key=lambda place: there[place].occurrence)
+    covered = [place for place in places if there[place].segment in _covers(known)]
+    if 0 < nth <= len(covered):
+        return covered[nth - 1]
+    return next((place for place in places if nth > 0 and there[place].segment in covering), None)
 
 
 def _next(there: list[KnownLine]) -> int:

@@ -34,6 +34,12 @@ NAMED = (
     f"select {_COLUMNS} from bank_statement where company = $1 and statement_id = any($2::text[]) order by statement_id"
 )
 
+COVERING = f"""
+select {_COLUMNS} from bank_statement
+where company = $1 and bank_account = any($2::text[]) and state = 'booked' and covers ?| $3::text[]
+order by statement_id
+"""
+
 
 def statement_of(row: asyncpg.Record) -> KnownStatement:
     head = Statement(
@@ -100,3 +106,14 @@ async def load_named(db: asyncpg.Connection, company: str, known: Known, ids: Se
     if missing:
         rows = await db.fetch(NAMED, company, missing)
         known.statements.update({row["statement_id"]: statement_of(row) for row in rows})
+
+
+async def load_covering(db: asyncpg.Connection, company: str, known: Known, ids: Sequence[str]) -> None:
+    """Booked statements that state those of `ids` again: their lines may be written first."""
+    booked = [known.statements[i] for i in ids if i in known.statements and known.statements[i].state == "booked"]
+    if not booked:
+        return
+    segments = {s.statement.segment for s in booked} | {s.statement.statement_id for s in booked}
+    rows = await db.fetch(COVERING, company, sorted({s.bank_account for s in booked}), sorted(segments))
+    found = {row["statement_id"]: statement_of(row) for row in rows}
+    known.statements.update({identity: row for identity, row in found.items() if identity not in known.statements})

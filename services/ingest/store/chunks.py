@@ -65,6 +65,7 @@ where company = $1 and bank_account = any($2::text[]) and line_key = any($3::tex
 order by bank_account, line_key, occurrence, booked desc
 """
 ANNOUNCED = "select line_id from bank_line where line_id = any($1::uuid[]) and not booked"
+# Lines of other submissions count as soon as their statement is booked: of a release, and of what got stuck.
 EQUAL_LINES = """
 select distinct s.group_no from staged_record s
 join unnest($3::int[], $4::text[]) as g(group_no, bank_account) using (group_no)
@@ -73,8 +74,11 @@ where s.submission_id = $1 and s.rank = 1 and s.line_key <> '' and (
             where b.company = $2 and b.bank_account = g.bank_account and b.line_key = s.line_key and b.booked)
     or exists (select from staged_record o where o.submission_id = $1 and o.rank = 1 and o.line_key = s.line_key
                and o.group_no <> s.group_no)
-    or exists (select from submission w join staged_record r using (submission_id)
-               where w.company = $2 and w.state = 'accepted' and w.format = 'release' and r.line_key = s.line_key))
+    or (g.bank_account, s.line_key) in (
+        select b.bank_account, r.line_key from submission w join staged_record r using (submission_id)
+        join bank_statement b on b.statement_id = coalesce(nullif(r.statement_id, ''), w.groups ->> r.group_no::text)
+        where w.company = $2 and w.state = 'accepted' and w.submission_id <> $1 and b.state = 'booked'
+          and (w.groups <> '{}' or w.format = 'release')))
 """
 CREDITS = """
 select group_no, body from (
@@ -176,6 +180,7 @@ async def _load_bank(db: asyncpg.Connection, context: Context, known: Known, rec
     await bank.load_statements(db, context, known, heads.accounts, heads.records)
     by_line = {r.statement_id or known.groups.get(r.group, "") for r in records if r.kind == "bank_line"}
     await bank.load_named(db, context.company, known, sorted(by_line - {""}))
+    await bank.load_covering(db, context.company, known, sorted(by_line - {""}))
     await _load_lines(db, context, known, records, heads)
     if heads.records:
         await _load_equal_lines(db, context, known, heads)

@@ -51,15 +51,18 @@ select statement_id, bank_account, number, from_on, to_on, opening_minor, closin
 from bank_statement where company = $1 and statement_id = $2 for update
 """
 BANK_ACCOUNT = "select bank_account from bank_statement where company = $1 and statement_id = $2"
-# Lines of another released statement may wait to be written, and its own may wait to be kept.
+# Lines of another booked statement may wait to be written, and its own may wait to be kept.
 EQUAL_HELD_LINES = """
 select exists (select from submission where submission_id = $4 and state = 'accepted')
     or exists (select from held_line h where h.statement_id = $2 and h.line_key <> '' and (
         exists (select from bank_line b where b.company = $1 and b.bank_account = $3 and b.line_key = h.line_key
                 and b.booked)
-        or exists (select from submission w join staged_record r using (submission_id)
-                   where w.company = $1 and w.state = 'accepted' and w.format = 'release'
-                   and r.line_key = h.line_key)))
+        or h.line_key in (
+            select r.line_key from submission w join staged_record r using (submission_id)
+            join bank_statement b
+                on b.statement_id = coalesce(nullif(r.statement_id, ''), w.groups ->> r.group_no::text)
+            where w.company = $1 and w.state = 'accepted' and (w.groups <> '{}' or w.format = 'release')
+              and b.bank_account = $3 and b.state = 'booked')))
 """
 ADD_SUBMISSION = """
 insert into submission (submission_id, company, actor, idempotency_key, sha256, bytes, format, state, records, staged,

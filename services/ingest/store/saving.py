@@ -90,6 +90,10 @@ select l.line_id, l.booked, $1, l.bank_account, l.line_key, l.occurrence, l.segm
 from unnest($2::uuid[], $3::boolean[], $4::text[], $5::text[], $6::int[], $7::text[], $8::date[], $9::bigint[],
     $10::text[]) as l(line_id, booked, bank_account, line_key, occurrence, segment, document_on, signed_minor, kind)
 """
+ADOPT_LINES = """
+update bank_line l set segment = a.segment from unnest($1::uuid[], $2::text[]) as a(line_id, segment)
+where l.line_id = a.line_id and l.booked
+"""
 DROP_HELD = "delete from held_line where statement_id = any($1::text[])"
 HOLD_LINES = """
 insert into held_line (statement_id, position, place, body, line_key, nth)
@@ -186,6 +190,8 @@ async def _save_bank(db: asyncpg.Connection, company: str, written: Written) -> 
     if written.lines:
         lines = sorted(written.lines, key=lambda line: line.line_id)
         await db.execute(SAVE_LINES, company, *_columns(lines, _LINE_FIELDS))
+    if written.adopted:
+        await db.execute(ADOPT_LINES, list(written.adopted), list(written.adopted.values()))
     if written.anew:
         await db.execute(DROP_HELD, sorted(written.anew))
     if written.held_lines:

@@ -49,11 +49,14 @@ REJECT = """
 update submission set state = 'rejected', format = $2, code = $3, place = $4, reason = $5
 where submission_id = $1 and state = 'receiving'
 """
+# Statements that are booked already go first, so that the next head is decided beside their lines: those begun, and
+# what a release put into the queue.
 NEXT = """
 select submission_id, company, actor, known_at, business_date, traceparent,
     (select coalesce(sum(value::int), 0) from jsonb_each_text(counts)) as decided
 from submission
-where company = $1 and state = 'accepted' and code <> 'stuck' order by number limit 1 for update
+where company = $1 and state = 'accepted' and code <> 'stuck'
+order by (groups <> '{}' or (format = 'release' and bank_from_on is not null)) desc, number limit 1 for update
 """
 WAITING_COMPANIES = """
 select distinct company from submission where state = 'accepted' and code <> 'stuck' order by company
@@ -101,7 +104,13 @@ async def lock(db: asyncpg.Connection, submission_id: UUID) -> bool:
 
 
 async def unlock(db: asyncpg.Connection, submission_id: UUID) -> None:
-    await db.fetchval(UNLOCK, INTAKE_LOCK_SPACE, str(submission_id))
+    """Give the session's lock back. When that fails the connection goes, and the lock with it: connections return to
+    the pool as they are."""
+    try:
+        await db.fetchval(UNLOCK, INTAKE_LOCK_SPACE, str(submission_id))
+    except BaseException:
+        db.terminate()
+        raise
 
 
 async def key_is_free(db: asyncpg.Connection, command: UUID, sha256: str) -> bool:
@@ -163,7 +172,7 @@ async def reject(
 
 
 async def next_accepted(db: asyncpg.Connection, company: str) -> asyncpg.Record | None:
-    """The oldest accepted submission of a company that has records to write, locked."""
+    """The accepted submission of a company that is to be written next, locked: booked heads first, then by age."""
     return await db.fetchrow(NEXT, company)
 
 

@@ -26,7 +26,7 @@ REPORTS = {
     "reconciliation": "select * from reconciliation where difference_minor is distinct from 0",
 }
 PARKED = "select key, code, error from parked_key order by key"
-RUN_TIMEOUT_S = 240
+RUN_TIMEOUT_S = 600
 
 
 @dataclass

@@ -79,10 +79,7 @@ def projection_misses_duplicate() -> Patches:
         reporting = await db.fetchval("select to_regclass('day_snapshot') is not null")
         return list(events) if reporting else fresh
 
-    whole, added = (
-        '"amount_minor" = excluded."amount_minor"',
-        '"amount_minor" = receipt.amount_minor + excluded.amount_minor',
-    )
+    whole, added = "do nothing", "do update set amount_minor = receipt.amount_minor + excluded.amount_minor"
     assert whole in upserts.RECEIPTS.sql, "the statement of receipts reads otherwise now; mend the bug"
     adding = replace(upserts.RECEIPTS, sql=upserts.RECEIPTS.sql.replace(whole, added))
     order = tuple(adding if each is upserts.RECEIPTS else each for each in upserts.IN_ORDER)

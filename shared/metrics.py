@@ -55,4 +55,5 @@ MAILS = Counter(
     "What became of mails at the server; `unknown`: it may or may not have left, a person must look",
     ["result"],
 )
+DROP_FILES_WAITING = Gauge("recoup_drop_files_waiting", "Complete files in the drop folder that could not be taken yet")
 NOTICES_WAITING = Gauge("recoup_notices_waiting", "Notices that were requested and are not yet decided")

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.ingest import drop_folder
 from tests.fixtures.ingest.files import CUSTOMERS
@@ -82,3 +84,43 @@ async def test_a_nightly_export_that_returns_to_an_earlier_state_is_taken(make_d
     assert names[-1] == "Nordlicht Werft GmbH" and len(names) == 3
     last = json.loads((folder / COMPANY / "done" / "night-2.csv.receipt.json").read_text())
     assert not last["known"] and last["counts"] == {"written": 1, "known": 1}
+
+
+async def test_files_that_wait_keep_no_other_companys_files_out(make_door: MakeDoor, folder: Path) -> None:
+    door, watch = await open_door(make_door, folder), drop_folder.Watch()
+    for stray in ("archive", "zz-typing-error"):
+        (folder / stray).mkdir()
+        for n in range(drop_folder.FILES_PER_LOOK_MAX):
+            (folder / stray / f"{n:03d}.csv").write_bytes(CUSTOMERS)
+    (folder / COMPANY / "customers.csv").write_bytes(CUSTOMERS)
+    assert [await drop_folder.look(door.runtime, watch) for _ in range(3)] == [0, 1, 0]
+    assert watch.waits == {"archive": "company_unknown", "zz-typing-error": "company_unknown"}
+    assert REGISTRY.get_sample_value("recoup_drop_files_waiting") == 2 * drop_folder.FILES_PER_LOOK_MAX
+
+
+async def test_a_file_that_cannot_be_read_keeps_no_other_file_out(
+    make_door: MakeDoor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, watch = await open_door(make_door, folder), drop_folder.Watch()
+    monkeypatch.setattr(drop_folder, "FILES_PER_LOOK_MAX", 1)
+    for name in ("a.csv", "b.csv"):
+        (folder / COMPANY / name).write_bytes(CUSTOMERS)
+    opened = Path.open
+
+    def forbidden(path: Path, *options: Any, **named: Any) -> Any:
+        if path.name == "a.csv":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *options, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", forbidden)
+        assert [await drop_folder.look(door.runtime, watch) for _ in range(4)] == [0, 0, 1, 0]
+        assert REGISTRY.get_sample_value("recoup_drop_files_waiting") == 1
+    assert [await drop_folder.look(door.runtime, watch) for _ in range(2)] == [1, 0]
+    assert REGISTRY.get_sample_value("recoup_drop_files_waiting") == 0
+
+
+def test_companies_are_taken_in_turn(tmp_path: Path) -> None:
+    many, few = [tmp_path / "a" / str(n) for n in range(500)], [tmp_path / "b" / "1"]
+    found = drop_folder.in_turn([many, few])
+    assert found[:3] == [many[0], few[0], many[1]] and len(found) == drop_folder.FILES_PER_LOOK_MAX

@@ -41,6 +41,8 @@ TRANSIENT = (
     asyncpg.CrashShutdownError,
     asyncpg.TransactionTimeoutError,
     asyncpg.InsufficientResourcesError,
+    # In a failover an address may lead to a standby for a while.
+    asyncpg.ReadOnlySQLTransactionError,
 )
 
 

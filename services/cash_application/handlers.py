@@ -19,6 +19,7 @@ from services.cash_application.domain.candidates import (
     clear_group,
     connect_document,
     connect_unbooked,
+    end_old_announcements,
     held_views,
     hold,
     quarantine_view,
@@ -245,6 +246,7 @@ def _close_day(books: Books, event: Event, policies: Policies) -> None:
         decision = match(view, gather(books, view), policy, closing=True, on=on)
         book_again(books, waiting[view.payment_id], decision, policy)
         books.next_step()
+    end_old_announcements(books, event.company, on)
     unbooked = [c for c in books.unbooked.values() if c.company == event.company and c.since_on <= on]
     for cash in sorted(unbooked, key=lambda c: c.origin_id):
         connect_unbooked(books, cash, gather(books, cash.view), policy)

@@ -6,6 +6,7 @@ payment, while at most `ACCOUNTS_MAX` accounts do; one that stands by its amount
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from uuid import UUID
 from zlib import crc32
 
@@ -23,7 +24,8 @@ ALONE = ("exact_amount",)
 
 @dataclass(frozen=True, slots=True)
 class WaitingCash:
-    """Cash of which `open_minor` (above 0) wait: a payment on which no person decided, or cash that is not booked."""
+    """Cash of which `open_minor` (above 0) wait: a payment on which no person decided, or cash that is not booked,
+    known since `since_on`."""
 
     company: str
     origin_id: UUID
@@ -32,6 +34,7 @@ class WaitingCash:
     source: str
     payment_id: UUID | None
     group_id: str = ""
+    since_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def _raise(books: Books, connected: Connected, number: int, cash: WaitingCash, a
         cash.currency,
         ALONE,
         cash.source,
-        before.since_on if stood else books.causes[number].business_date,
+        before.since_on if stood else cash.since_on or books.causes[number].business_date,
     )
     connected.rows.append(row)
     connected.retold.add(candidate_id)

@@ -322,7 +322,7 @@ class Books:
         return [self.unbooked[origin_id] for origin_id in sorted(found & self.unbooked.keys())]
 
     def forget_unbooked(self, cash: UnbookedCash) -> None:
-        """It is booked, released or refused."""
+        """It is booked, released or refused, or was announced too long ago."""
         del self.unbooked[cash.origin_id]
         self.written.unbooked.pop(cash.origin_id, None)
         self.written.unbooked_gone[cash.origin_id] = cash

@@ -5,7 +5,7 @@ Invariant: a candidate stands exactly as long as the money waits and the evidenc
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 from services.cash_application.domain.books import Books
@@ -22,7 +22,11 @@ from shared.ids import derive
 
 _IBAN = re.compile(r"(?!RF)[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 ANNOUNCED_DAYS = 5
-"""Days between an announcement and its booking, at most."""
+"""Days between an announcement and its booking, at most, when only payer and amount tell that they are one."""
+ANNOUNCED_DAYS_MAX = 21
+"""Calendar days after its value date (or after it was announced, if that is later) on which an announcement that is not
+booked ends. More than the 10 business days, with any bank holidays, for which candidate cash stands against a notice
+by default."""
 
 Evidence = tuple[str, ...]
 Wanted = dict[str, tuple[Evidence, str, int]]
@@ -31,7 +35,8 @@ Wanted = dict[str, tuple[Evidence, str, int]]
 
 @dataclass(frozen=True, slots=True)
 class CandidateCash:
-    """The money of which candidates tell. `origin_id`: payment, announcement, held credit or quarantined record."""
+    """The money of which candidates tell. `origin_id`: payment, announcement, held credit or quarantined record.
+    `since_on`: since when cash that is not booked is known; without it a candidate stands from the day it is raised."""
 
     origin_id: UUID
     group_id: str
@@ -39,6 +44,7 @@ class CandidateCash:
     amount_minor: int
     currency: str
     source: str
+    since_on: date | None = None
 
 
 def candidates_of_decision(books: Books, receipt: Receipt, decision: Decision) -> None:
@@ -103,7 +109,7 @@ def raise_candidate(books: Books, cash: CandidateCash, account_id: str, evidence
         cash.currency,
         evidence,
         cash.source,
-        old.since_on if old and old.open else cause.business_date,
+        old.since_on if old and old.open else cash.since_on or cause.business_date,
     )
     if old == row:
         return
@@ -154,15 +160,54 @@ def clear_group(books: Books, group_id: str) -> None:
                 clear(books, row)
 
 
-def clear_announcements(books: Books, receipt: Receipt) -> None:
-    """The booking closes the announcement: the same id, the same reference, or the same payer and amount."""
-    if books.candidates or books.unbooked:
-        for group_id in announcement_groups(receipt.view):
-            clear_group(books, group_id)
+def end_announcement(books: Books, receipt: Receipt) -> None:
+    """A booking ends one announcement: that of its id, else the oldest of its reference, else the oldest of its payer
+    and amount."""
+    if books.unbooked:
+        found = _announcement_of(books, receipt.view)
+        if found is not None:
+            _end(books, found)
+
+
+def _announcement_of(books: Books, view: PaymentView) -> UnbookedCash | None:
+    own = books.unbooked.get(UUID(view.payment_id))
+    if own is not None and own.source == "announced":
+        return own
+    for group_id in announcement_groups(view):
+        found = books.unbooked_of(view.company, (group_id,))
+        if group_id[len("announced/")] != "e":
+            found = [cash for cash in found if _may_be_booked_as(cash.view, view)]
+        if found:
+            return min(found, key=lambda cash: (cash.view.valued_on, cash.origin_id))
+    return None
+
+
+def _may_be_booked_as(announced: PaymentView, booked: PaymentView) -> bool:
+    """By payer and amount alone: no booking of an earlier month ends the announcement of this one."""
+    early = (announced.valued_on - booked.valued_on).days > ANNOUNCED_DAYS
+    return not early and _same_payer(announced, booked)
+
+
+def end_old_announcements(books: Books, company: str, on: date) -> None:
+    """At a day's close: what was announced and is not booked since `ANNOUNCED_DAYS_MAX` will not be."""
+    old = [cash for cash in books.unbooked.values() if cash.company == company and _is_over(cash, on)]
+    for cash in sorted(old, key=lambda c: c.origin_id):
+        _end(books, cash)
+
+
+def _is_over(cash: UnbookedCash, on: date) -> bool:
+    last_on = max(cash.view.valued_on, cash.since_on)
+    return cash.source == "announced" and on - last_on > timedelta(days=ANNOUNCED_DAYS_MAX)
+
+
+def _end(books: Books, cash: UnbookedCash) -> None:
+    books.forget_unbooked(cash)
+    for row in _standing(books, cash.origin_id):
+        clear(books, row)
 
 
 def announcement_groups(view: PaymentView) -> list[str]:
-    """Group ids under which the announcement of this payment may stand, the surest first."""
+    """What an announcement and its booking may share, the surest first, each with currency and amount."""
     groups = []
     for mark, text in (("e", view.end_to_end), ("a", view.payer_account), ("n", view.payer_name)):
         if text and text.upper() != "NOTPROVIDED":
@@ -178,17 +223,23 @@ def announce(books: Books, fact: PaymentAnnounced, view: PaymentView, candidates
     """
     if fact.payment_id in books.receipts or any(_booked(view, other) for other in candidates.receipts):
         return
-    group_id, keys = announcement_groups(view)[0], tuple(tokens(view))
-    noted = UnbookedCash(group_id, fact.payment_id, "announced", books.cause.business_date, view, keys)
+    groups = announcement_groups(view)
+    keys = (*groups, *tokens(view))
+    noted = UnbookedCash(groups[0], fact.payment_id, "announced", books.cause.business_date, view, keys)
     _note(books, noted, candidates, policy)
 
 
 def _booked(view: PaymentView, other: ReceiptView) -> bool:
     near = abs((view.valued_on - other.valued_on).days) <= ANNOUNCED_DAYS
+    same = (view.currency, view.amount_minor) == (other.currency, other.amount_minor)
+    return near and same and _same_payer(view, other)
+
+
+def _same_payer(view: PaymentView, other: PaymentView | ReceiptView) -> bool:
+    """The name counts only where an account is not told."""
     mine = (account_number(view.payer_account), name_key(view.payer_name))
     theirs = (account_number(other.payer_account), name_key(other.payer_name))
-    same = mine[0] == theirs[0] if mine[0] and theirs[0] else bool(mine[1]) and mine[1] == theirs[1]
-    return near and same and (view.currency, view.amount_minor) == (other.currency, other.amount_minor)
+    return mine[0] == theirs[0] if mine[0] and theirs[0] else bool(mine[1]) and mine[1] == theirs[1]
 
 
 def held_views(fact: StatementHeld) -> list[PaymentView]:
@@ -274,7 +325,9 @@ def _evidence(books: Books, cash: UnbookedCash, candidates: Candidates, policy: 
 
 def _add(books: Books, cash: UnbookedCash, evidence: dict[str, set[str]]) -> None:
     view = cash.view
-    money = CandidateCash(cash.origin_id, cash.group_id, cash.payment_id, view.amount_minor, view.currency, cash.source)
+    money = CandidateCash(
+        cash.origin_id, cash.group_id, cash.payment_id, view.amount_minor, view.currency, cash.source, cash.since_on
+    )
     for account_id in sorted(evidence):
         old = books.candidates.get(cash.origin_id, {}).get(account_id)
         standing = set(old.evidence) if old is not None and old.open else set()

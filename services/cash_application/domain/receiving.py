@@ -15,7 +15,7 @@ from services.cash_application.domain.application import (
     tell_applied,
 )
 from services.cash_application.domain.books import Books
-from services.cash_application.domain.candidates import candidates_of_decision, clear_announcements
+from services.cash_application.domain.candidates import candidates_of_decision, end_announcement
 from services.cash_application.domain.cash import Place, Receipt, payment_view
 from services.cash_application.domain.items import Item
 from services.cash_application.domain.journal import Imbalance, Kind, Ledger, Posting
@@ -101,7 +101,7 @@ def receive(books: Books, fact: PaymentReceived, policy: Policy) -> None:
     if fact.payment_id in books.receipts or not fact.amount_minor:
         return
     receipt = new_receipt(books, fact)
-    clear_announcements(books, receipt)
+    end_announcement(books, receipt)
     keys = receipt_keys(fact.references)
     waiting = next((debit for debit in books.open_debits.values() if meets(debit, receipt, keys)), None)
     if waiting is not None and waiting.left_minor >= receipt.amount_minor:

@@ -137,7 +137,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class UnbookedCash:
     """Cash that is known but not booked: announced, a credit of a held statement, a quarantined payment. It stands
-    until its group is booked, released or refused. `keys`: by which an item that opens later finds it."""
+    until its group is released or refused, or until it is booked or, announced only, too old. `keys`: by which an item
+    that opens later finds it, and its booking."""
 
     group_id: str
     payment_id: UUID | None

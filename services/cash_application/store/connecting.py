@@ -35,13 +35,15 @@ WAITING = """
 select r.* from unnest($1::text[], $2::bpchar[], $3::bigint[]) as wanted(company, currency, amount_minor)
 cross join lateral (
   (select i.company, i.payment_id as origin_id, i.currency, i.open_minor,
-     case when i.unidentified_minor = 0 then 'unapplied' else 'unidentified' end as source, i.payment_id, '' as group_id
+     case when i.unidentified_minor = 0 then 'unapplied' else 'unidentified' end as source, i.payment_id,
+     '' as group_id, null::date as since_on
    from receipt i
    where i.company = wanted.company and i.currency = wanted.currency and i.open_minor = wanted.amount_minor
      and i.open_minor <> 0 and not i.by_person
    order by i.business_date desc, i.payment_id desc limit $4)
   union all
-  (select u.company, u.origin_id, u.currency, u.amount_minor, u.source, u.payment_id, u.group_id from unbooked_cash u
+  (select u.company, u.origin_id, u.currency, u.amount_minor, u.source, u.payment_id, u.group_id, u.since_on
+   from unbooked_cash u
    where u.company = wanted.company and u.currency = wanted.currency and u.amount_minor = wanted.amount_minor
    order by u.since_on desc, u.origin_id desc limit $4)
 ) as r

@@ -113,11 +113,23 @@ cross join lateral (
 """
 
 UNBOOKED_MET = """
-select u.* from unbooked_cash u join unnest($1::text[], $2::text[]) as wanted(company, group_id)
-  using (company, group_id)
-union all
-(select u.* from unbooked_cash u where u.company = any($3::text[]) and u.keys && $4::text[]
-  order by u.since_on desc, u.origin_id desc limit $5)
+select u.* from unbooked_cash u where u.company = any($1::text[]) and u.keys && $2::text[]
+  order by u.since_on desc, u.origin_id desc limit $3
+"""
+
+# Locked: two bookings at once end two announcements. Taken after the locks of accounts, in order.
+UNBOOKED_ENDING = """
+select u.* from unbooked_cash u
+where u.company = any($1::text[]) and (u.group_id = any($2::text[]) or u.keys && $2::text[])
+order by u.company, u.origin_id for update of u
+"""
+
+# One that is locked is being booked.
+ANNOUNCED_OVER = """
+select u.* from unnest($1::text[], $2::date[]) as d(company, "on")
+join unbooked_cash u on u.company = d.company and u.source = 'announced'
+  and greatest(u.valued_on, u.since_on) < d."on" - $3::int
+order by u.company, u.origin_id limit $4 for update of u skip locked
 """
 
 ITEMS = """

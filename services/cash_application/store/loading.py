@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from services.cash_application.domain.books import Books
+from services.cash_application.domain.candidates import ANNOUNCED_DAYS_MAX
 from services.cash_application.domain.cash import AccountCash
 from services.cash_application.domain.exchange import Exchange
 from services.cash_application.domain.needs import Id, Key, Needs, see
@@ -30,7 +31,8 @@ ALIKE_MAX = 5
 ALIKE_DAYS = 31
 WAITING_ALIKE_MAX = 1_000
 UNBOOKED_MAX = 1_000
-"""Sums of cash that is not booked which one batch or close looks at, the newest first: they stand for days only."""
+"""Sums of cash that is not booked which one batch or close looks at, the newest first; and sums announced too
+long ago that one close ends."""
 REFUND_DAYS = 30
 
 
@@ -135,13 +137,22 @@ async def _unbooked_waiting(db: asyncpg.Connection, books: Books, needs: Needs) 
 
 
 async def _unbooked_met(db: asyncpg.Connection, books: Books, needs: Needs) -> None:
-    """Cash that is not booked: what the batch books, releases or refuses, and what may mean documents that open."""
-    if needs.groups or needs.opening_keys:
-        companies = sorted({company for company, _ in needs.opening_keys})
-        keys = sorted({key for _, key in needs.opening_keys})
-        rows = await db.fetch(sql.UNBOOKED_MET, *_pairs(needs.groups), companies, keys, UNBOOKED_MAX)
-        for cash in map(mapping.unbooked_of, rows):
-            _hold_unbooked(books, needs, cash)
+    """Cash that is not booked: what the batch books, releases or refuses, what may mean documents that open, and at a
+    day's close what was announced too long ago."""
+    rows: list[asyncpg.Record] = []
+    if needs.groups:
+        rows += await db.fetch(sql.UNBOOKED_ENDING, *_asked(needs.groups))
+    if needs.opening_keys:
+        rows += await db.fetch(sql.UNBOOKED_MET, *_asked(needs.opening_keys), UNBOOKED_MAX)
+    if needs.days:
+        rows += await db.fetch(sql.ANNOUNCED_OVER, *_pairs(needs.days), ANNOUNCED_DAYS_MAX, UNBOOKED_MAX)
+    for cash in map(mapping.unbooked_of, rows):
+        _hold_unbooked(books, needs, cash)
+
+
+def _asked(marks: Iterable[Key]) -> tuple[list[str], list[str]]:
+    companies, texts = _pairs(marks)
+    return sorted(set(companies)), sorted(set(texts))
 
 
 def _hold_unbooked(books: Books, needs: Needs, cash: UnbookedCash) -> None:

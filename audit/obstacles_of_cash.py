@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from audit.announcements import booked_at, ends_on
 from audit.bank_days import days_after
 from audit.evidence import (
     ACCOUNTS_PER_AMOUNT_MAX,
@@ -35,6 +36,7 @@ class Money:
     amount_minor: int
     states: Course | None = None
     closed_at: datetime | None = None
+    ends_on: date | None = None
 
 
 class CashObstacles:
@@ -57,11 +59,12 @@ class CashObstacles:
             course = self._known.payments.get(event.data["payment_id"])
             if course is None or any(_waiting(state) for state in course.states):
                 yield self._made(cash_of_payment(event, "received"), event, event.data["amount_minor"], course)
-        booked = _bookings(log.of("payment.received"))
-        for event in log.of("payment.announced"):
+        announced = list(log.of("payment.announced"))
+        booked = booked_at(announced, list(log.of("payment.received")))
+        for event in announced:
             money = self._made(cash_of_payment(event, "announced"), event, event.data["amount_minor"], None)
-            closing = [booked[key] for key in _booking_keys(event) if key in booked]
-            money.closed_at = min(closing, default=None)
+            money.closed_at = booked.get(event.id)
+            money.ends_on = ends_on(event)
             yield money
         for course in self._known.held.values():
             for event, closed_at in _spans(course, "statement.held"):
@@ -90,7 +93,7 @@ class CashObstacles:
             since = money.event.business_date
             if money.event.known_at >= decided_at - MARGIN or (on - since).days > SPAN_DAYS_MAX:
                 continue
-            if money.closed_at is not None and money.closed_at <= decided_at:
+            if _over(money, decided_at, on):
                 continue
             open_minor, accounts = self._standing(money, decided_at)
             if not open_minor:
@@ -158,6 +161,11 @@ class CashObstacles:
         return self._open_then[key]
 
 
+def _over(money: Money, decided_at: datetime, on: date) -> bool:
+    booked = money.closed_at is not None and money.closed_at <= decided_at
+    return booked or (money.ends_on is not None and on > money.ends_on)
+
+
 def _spans(course: Course, opening: str) -> Iterator[tuple[Event, datetime | None]]:
     """Each time that a thing was kept back: the event that said so, and when it was let go after that."""
     for number, event in enumerate(course.states):
@@ -174,22 +182,3 @@ def _amounts(state: Event) -> set[int]:
 def _waiting(state: Event) -> int:
     """Cash of a payment that waits for a decision."""
     return state.data["unidentified_minor"] + sum(part["unapplied_minor"] for part in state.data["split"])
-
-
-def _booking_keys(event: Event) -> list[tuple]:
-    data = event.data
-    payer, references = data.get("payer") or {}, data.get("references") or {}
-    amount = (event.company, data["currency"], data["amount_minor"])
-    keys = [("id", data["payment_id"])]
-    keys += [(*amount, "end_to_end", references["end_to_end"])] if references.get("end_to_end") else []
-    keys += [(*amount, name, payer[name]) for name in ("account", "name") if payer.get(name)]
-    return keys
-
-
-def _bookings(received: list[Event]) -> dict[tuple, datetime]:
-    """When a booking was first known, by everything that an announcement of it could share."""
-    found: dict[tuple, datetime] = {}
-    for event in received:
-        for key in _booking_keys(event):
-            found[key] = min(found.get(key, event.known_at), event.known_at)
-    return found

@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.errors import Broken
-from shared.events.catalogue import EVENT_BYTES_MAX, EVENTS, MARKERS
+from shared.events.catalogue import EVENT_BYTES_MAX, EVENTS, FEEDS_RECEIPTS, MARKERS
 from shared.events.envelope import Envelope, version_in
 from shared.events.upcasters import STEPS, newest_version, upcast
 
@@ -63,14 +63,17 @@ def decode(topic: str, key: str, headers: list[tuple[str, bytes]], value: bytes)
         where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in problem.errors()[:3])
         raise Broken("undecodable", f"{kind} {envelope.id} does not fit its model: {where}") from problem
     if kind not in MARKERS:
-        _check_company(envelope, key, data.company)
+        _check_company(topic, envelope, key, data.company)
     return Event(envelope, data, key, topic)
 
 
-def _check_company(envelope: Envelope, key: str, of_data: str) -> None:
-    """One company in envelope, payload and key: by the key events are ordered, locked, parked and shown to persons."""
+def _check_company(topic: str, envelope: Envelope, key: str, of_data: str) -> None:
+    """One company in envelope, payload and key: by the key events are ordered, locked, parked and shown to persons.
+
+    Receipts of feeds are for the feeds: their key is the feed, and no service reads them.
+    """
     company = envelope.company
-    if key.partition("/")[0] == company == of_data:
+    if key.partition("/")[0] == company == of_data or topic == FEEDS_RECEIPTS:
         return
     if not key:
         raise Broken("key_missing", f"{envelope.type} {envelope.id} has no key")

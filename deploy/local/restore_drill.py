@@ -64,8 +64,8 @@ class Report:
         found = "the auditor finds nothing" if self.passed else f"THE AUDITOR FINDS {len(findings)}: {findings[:5]}"
         size_mb = self.backup_bytes / 2**20
         return (
-            f"{self.service}: base backup of {size_mb:.0f} MB in {self.backup_s:.1f} s while the feed ran; database lost "
-            f"in the middle of a day, back at its last commit after {self.away_s:.1f} s; {found}."
+            f"{self.service}: base backup of {size_mb:.0f} MB in {self.backup_s:.1f} s while the feed ran; database "
+            f"lost in the middle of a day, back at its last commit after {self.away_s:.1f} s; {found}."
         )
 
 

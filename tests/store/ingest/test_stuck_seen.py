@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY
 
 from services.ingest import intake
 from services.ingest.main import build
-from shared.runtime import lifecycle
+from shared.runtime import operating
 from shared.runtime.gauges import gauges_once
 from tests.fixtures.ingest.files import CUSTOMERS, documents, invoice
 from tests.store.ingest.conftest import Door
@@ -21,7 +21,7 @@ async def figure(door: Door) -> float | None:
 
 async def redrive(door: Door) -> int:
     """`make redrive SERVICE=ingest`, then what the running service does by itself."""
-    code = await lifecycle._redrive(build(door.runtime.settings), door.runtime.settings)  # noqa: SLF001
+    code = await operating.redrive(build(door.runtime.settings), door.runtime, operating.ALL)
     await intake.write_all(door.runtime)
     return code
 

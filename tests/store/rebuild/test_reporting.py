@@ -13,6 +13,7 @@ from shared.errors import Stop
 from shared.events.catalogue import EVENTS
 from shared.runtime import replay
 from shared.runtime.rebuild import Differs, Projection
+from shared.runtime.statements import LOCK_SHARED
 from tests.builders import event, headers_and_value
 from tests.store.rebuild.conftest import Live
 from tests.store.rebuild.living import Living
@@ -130,15 +131,21 @@ async def test_poison_is_parked_in_the_new_store_as_in_the_old(live: Live) -> No
     assert await world.rows("select key, code from parked_key") == parked
 
 
-async def test_work_of_the_service_that_is_under_way_goes_first(live: Live) -> None:
+@pytest.mark.parametrize("begun", ["delete from timer where kind = 'none'", LOCK_SHARED])
+async def test_work_of_the_service_that_is_under_way_goes_first(live: Live, begun: str) -> None:
     world = await lived(live, 1)
     async with world.pool.acquire() as db:
         transaction = db.transaction()
         await transaction.start()
-        await db.execute("delete from timer where kind = 'none'")
-        running = asyncio.create_task(world.rebuild(REBUILT).run())
-        done, _ = await asyncio.wait([running], timeout=3)
-        assert not done and await db.fetchval("select count(*) from pg_namespace where nspname = 'rebuild'") == 1
+        await db.execute("set local idle_in_transaction_session_timeout = 0")
+        await db.execute("set local transaction_timeout = 0")
+        await db.execute(begun)
+        work, is_read = world.rebuild(REBUILT), asyncio.Event()
+        work.say = lambda text: is_read.set()
+        running = asyncio.create_task(work.run())
+        await is_read.wait()
+        done, _ = await asyncio.wait([running], timeout=4)
+        assert not done
         await transaction.commit()
     assert (await running).swapped
 

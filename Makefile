@@ -5,7 +5,7 @@ STACK := $(IN) -m deploy.local.stack
 # Extra arguments, as in: make test TESTS="tests/domain -k promise"
 TESTS ?=
 
-.PHONY: rebuild help run up stop status scale clean clean-venv test chaos restore-drill lint bench parked redrive skip step-over trace audit migration environment
+.PHONY: rebuild help run up stop status scale clean clean-venv test chaos sim restore-drill lint bench parked redrive skip step-over trace audit migration environment
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -45,6 +45,13 @@ chaos: environment ## kill, freeze and cut everything in turn, at moments drawn 
 
 restore-drill: environment ## lose the database of SERVICE under load, restore it, go on, audit (on a stack of its own)
 	@$(IN) -m deploy.local.restore_drill $(SERVICE)
+
+sim: environment ## play SEEDS seeds of the simulation (TIER=runtime or service); SEED=n replays one
+ifeq ($(TIER),service)
+	@$(IN) -m tests.sim.service $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(or $(SEEDS),20))
+else
+	@$(IN) -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+endif
 
 lint: environment ## ruff, rules and format
 	@$(IN) -m ruff check .

@@ -11,7 +11,8 @@ from tests.sim.driver import Result, play, prepared
 from tests.sim.statements import make_store
 
 SEEDS_MAX = 200
-COVERAGE_SEEDS = 1_000
+TWICE = 10
+COVERAGE_SEEDS = 200
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulation.md"
 
 
@@ -25,14 +26,14 @@ class Caught:
 
 
 async def hunt(name: str, seeds_max: int = SEEDS_MAX) -> Caught:
-    """Play seeds with the bug, each twice: a log that differs is caught too."""
+    """Play seeds with the bug, the first ones twice: a log that differs is caught too."""
     async with prepared():
         with planted(name):
             for seed in range(seeds_max):
                 result = await play(seed, make_store())
                 if result.violation:
                     return Caught(name, seed, result.violation)
-                if (await play(seed, make_store())).digest != result.digest:
+                if seed < TWICE and (await play(seed, make_store())).digest != result.digest:
                     return Caught(name, seed, "same seed, same log")
     return Caught(name, None)
 
@@ -59,7 +60,7 @@ def page(caught: list[Caught], coverage: Counter, seeds: int) -> str:
         "",
         "## Planted bugs",
         "",
-        "Each is put in for the time of a seed; seeds are tried from 0.",
+        "Each is put in for the time of a seed. `not caught` is an open gap: no seed that was tried showed it.",
         "",
         "| bug | what it does | seeds needed | invariant that sees it |",
         "|---|---|---|---|",

@@ -28,6 +28,11 @@ PLACES = (
 OPEN_PLACES = ("transaction.saved", "commit.before", "sink.send", "sql.MARK_WRITTEN")
 """Where a frozen step holds most: written and not committed, selected and not sent."""
 NAMED = ("transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent")
+ONE_LANE_EVERY = 10
+"""Of so many seeds one has all its facts in one partition and fails before commits only: batches that follow each
+other touch, and none may ever be stale."""
+HOLDING_EVERY, HOLDING_AT = 10, 6
+"""Of so many seeds one freezes steps only where they hold most: written and not committed, selected and not sent."""
 ROUNDS_MAX = 400
 IDLE_ROUNDS = 4
 """A member that finds its batch stale does nothing in that round but look again."""
@@ -108,8 +113,19 @@ class Driver:
             relay_rows=self.rng.choice((1, 3, 8, 50)),
             ahead=self.rng.random() < 0.6,
         )
+        self.one_lane = one_lane = seed % ONE_LANE_EVERY == ONE_LANE_EVERY - 1
+        if one_lane:
+            self.faults, shape.batch, shape.ahead, shape.members = frozenset({"error"}), 1, True, 1
+        self.holding = seed % HOLDING_EVERY == HOLDING_AT
+        if self.holding:
+            self.faults, shape.members, shape.relay_rows = frozenset({"freeze", "command"}), 3, 2
         self.planned: Inputs = inputs.draw(
-            self.rng, self.faults, days=self.rng.randint(1, 3), facts_per_day=12, partitions=PARTITIONS
+            self.rng,
+            self.faults,
+            days=self.rng.randint(1, 3),
+            facts_per_day=30 if one_lane else 12,
+            partitions=PARTITIONS,
+            one_lane=one_lane,
         )
         self.world = World(store, shape, Random(seed + 1))
         self.waiting: list[Fact | Mark] = list(self.planned.items)
@@ -210,6 +226,10 @@ class Driver:
         kinds = [kind for kind in STRIKES if kind in self.faults]
         if not kinds or self.rng.random() > 0.3:
             return points.Strike()
+        if self.one_lane:
+            return points.Strike("error", 1, only="transaction.before_commit")
+        if self.holding:
+            return points.Strike("freeze", 1, only=self.rng.choice(OPEN_PLACES[1:]))
         if "freeze" in kinds and self.rng.random() < 0.5:
             return points.Strike("freeze", 1, only=self.rng.choice(OPEN_PLACES))
         if self.rng.random() < 0.5:

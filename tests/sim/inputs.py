@@ -100,8 +100,10 @@ def mark(number: int, at: datetime, closed: date | None, partitions: int) -> Mar
     return Mark(number, at, closed, outgoing)
 
 
-def draw(rng: Random, faults: frozenset[str], *, days: int, facts_per_day: int, partitions: int) -> Inputs:
-    """Facts of each day, a few ticks among them, then the day's close."""
+def draw(
+    rng: Random, faults: frozenset[str], *, days: int, facts_per_day: int, partitions: int, one_lane: bool = False
+) -> Inputs:
+    """Facts of each day, a few ticks among them, then the day's close. `one_lane`: all facts have one key."""
     facts: list[Fact] = []
     marks: list[Mark] = []
     items: list[Fact | Mark] = []
@@ -109,7 +111,7 @@ def draw(rng: Random, faults: frozenset[str], *, days: int, facts_per_day: int, 
     for day in range(days):
         on = date(2026, 1, 5) + timedelta(days=day)
         for _ in range(rng.randint(1, facts_per_day)):
-            facts.append(_fact(rng, faults, len(facts), on, number))
+            facts.append(_fact(rng, faults, len(facts), on, number, one_lane))
             items.append(facts[-1])
             if rng.random() < 0.12:
                 number += 1
@@ -122,12 +124,14 @@ def draw(rng: Random, faults: frozenset[str], *, days: int, facts_per_day: int, 
     return Inputs(facts, marks, items)
 
 
-def _fact(rng: Random, faults: frozenset[str], n: int, on: date, tick: int) -> Fact:
+def _fact(rng: Random, faults: frozenset[str], n: int, on: date, tick: int, one_lane: bool) -> Fact:
     event_id = derive("sim-fact", n)
     company = LATE_COMPANY if "late_company" in faults and rng.random() < 0.15 else COMPANY
     names = [f"{company[0]}{i}" for i in range(ACCOUNTS_MAX)]
     topic = rng.choice((ACCOUNTS, ACCOUNTS, INVOICES, PAYMENTS))
     account = rng.choice(names)
+    if one_lane:
+        topic, account = ACCOUNTS, names[0]
     key, moves = f"{company}/{account}", {account: rng.randint(1, 9)}
     if topic == PAYMENTS:
         key = f"{company}/~p{rng.randrange(PAYMENT_KEYS)}"

@@ -225,6 +225,8 @@ class World:
             await asyncio.wait([ready])
         if problem is None:
             return result
+        if isinstance(problem, Violation):
+            raise problem
         if strike.committed:
             member.excused = True
         if isinstance(problem, points.Killed):

@@ -123,15 +123,6 @@ async def test_a_second_process_with_the_same_instance_is_turned_away(make_datab
     await second.release()
 
 
-async def test_a_cursor_beyond_the_end_of_the_log_stops_the_process(cluster: Cluster) -> None:
-    async with cluster.pool.acquire() as db:
-        await db.execute("insert into kafka_cursor (topic, partition, next_offset) values ('ar.accounts', 3, 99)")
-    member = cluster.member(0)
-    with pytest.raises(Stop, match="beyond the end"):
-        async with asyncio.timeout(30):
-            await member.tasks[0]
-
-
 async def test_the_database_goes_away_under_load_and_everything_is_taken_once(cluster: Cluster) -> None:
     """Its backends are ended and no new one may connect; readiness says so until it does again."""
     member = cluster.member(0)

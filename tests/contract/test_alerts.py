@@ -16,7 +16,11 @@ from shared import edge, metrics
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy" / "alerts.yaml"
 DASHBOARD = ROOT / "deploy" / "grafana.json"
-MOVED_IN = ("tests/store/runtime/test_*.py", "tests/scenario/notifications/test_metrics.py")
+MOVED_IN = (
+    "tests/store/runtime/test_*.py",
+    "tests/store/ingest/test_drop_folder.py",
+    "tests/scenario/notifications/test_metrics.py",
+)
 OF_PROMETHEUS = {"up": set()}
 OF_THE_SCRAPE = {"job", "instance"}
 NAME = re.compile(r"\b(recoup_[a-z0-9_]+|up)\b(?:\{([^}]*)\})?")

@@ -29,7 +29,7 @@ from deploy.local.state import StackInfo
 from tests.system.quarter import client_of, differing, feed_quarter, stack_in
 from tests.system.test_parts import samples
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.timeout(300)]
 CASH = "cash_application"
 COMMAND_TIMEOUT_S = 150
 COMPANY, INVOICES = "vdr-eu", 3_000

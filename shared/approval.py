@@ -14,6 +14,7 @@ import sqlalchemy as sa  # tidy: allow describes the table only, runs no stateme
 
 from shared.permissions import Kind
 
+NOT_ALLOWED = frozenset({"not_a_person", "foreign_company", "maker_is_checker"})
 WINDOW = timedelta(days=30)
 Outcome = Literal["pending", "approved", "refused", "void"]
 OUTCOMES: tuple[Outcome, ...] = ("pending", "approved", "refused", "void")
@@ -142,6 +143,11 @@ class Refused:
     code: str
     reason: str
 
+    @property
+    def status(self) -> int:
+        """HTTP status: 403 when it lies in who asks, 409 when it lies in what is asked or in its amount."""
+        return 403 if self.code in NOT_ALLOWED else 409
+
 
 Limits = Mapping[str, Mapping[str, int]]
 
@@ -162,7 +168,7 @@ def decide(
     customer (more does no harm). `shown_hash` is what the approver saw, `current_hash` what the record is now; both
     must be what was requested. Raises ValueError for a history in another currency: amounts are base currency.
     """
-    refusal = _who(request, approver) or _what(request, shown_hash, current_hash)
+    refusal = may_decide(request, approver) or _what(request, shown_hash, current_hash)
     if refusal:
         return refusal
     cumulative = cumulative_minor(request, history, at)
@@ -191,7 +197,8 @@ def cumulative_minor(request: ApprovalRequest, history: Iterable[PastApproval], 
     return request.amount_minor + sum(past.amount_minor for past in same)
 
 
-def _who(request: ApprovalRequest, approver: Approver) -> Refused | None:
+def may_decide(request: ApprovalRequest, approver: Approver) -> Refused | None:
+    """Why this person can neither approve nor refuse the request, whatever it says; None if nothing is against it."""
     if approver.kind != "person":
         return Refused("not_a_person", f"{approver.actor} is a {approver.kind}; only a person can approve")
     if request.company not in approver.companies:

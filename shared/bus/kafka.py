@@ -275,10 +275,11 @@ class KafkaSink:
         assert self._producer is not None
         batch = self._producer.create_batch()
         for r in records:
-            if batch.append(timestamp=None, key=r.key, value=r.value, headers=r.headers) is None:
+            if not _added(batch, r):
                 await self._send_batch(batch, partition)
                 batch = self._producer.create_batch()
-                batch.append(timestamp=None, key=r.key, value=r.value, headers=r.headers)
+                if not _added(batch, r):
+                    raise ValueError(f"an empty batch does not take a record of {len(r.value)} bytes")
         await self._send_batch(batch, partition)
 
     async def _send_batch(self, batch: BatchBuilder, partition: Partition) -> None:
@@ -309,3 +310,9 @@ class KafkaSink:
                 await producer.stop()
         except (KafkaError, TimeoutError) as problem:
             log.warning("the Kafka producer did not stop in time: %s", problem)
+
+
+def _added(batch: BatchBuilder, record: Outgoing) -> bool:
+    """False when the batch is full. An empty one takes a record of any size."""
+    added = batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+    return added is not None

@@ -3,7 +3,7 @@
 Amounts are integer minor units, dates are local dates of the company, instants are UTC.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -56,14 +56,6 @@ class Source(Part):
     statement_id: str = ""
     line: int = 0
     at: datetime | None = None
-
-
-class Dates(Part):
-    """The business dates of a fact; `known_at` stands in the envelope."""
-
-    document_on: date
-    valued_on: date
-    accounted_on: date
 
 
 def personal_fields(model: type[BaseModel]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.approval import ApprovalRequest, Refused, as_actor, decide
+from shared.approval import ApprovalRequest, Refused, as_actor, decide, may_decide
 from shared.auth import Principal
 from shared.errors import Rejected
 from shared.events.catalogue import READS
@@ -31,7 +31,6 @@ REASON_CHARS_MAX = 500
 SHA_PATTERN = "^[0-9a-f]{64}$"
 SHA_EXAMPLE = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 REASON_EXAMPLE = "Sent twice by the ERP under another number; agreed with Sue."
-_NOT_ALLOWED = ("not_a_person", "foreign_company", "maker_is_checker")
 
 
 class SkipBody(BaseModel):
@@ -114,7 +113,7 @@ async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, A
         shown_sha256 = command.body.sha256  # type: ignore[attr-defined]
         decision = decide(
             _request_of(request),
-            replace(principal, companies=principal.companies | {NO_COMPANY}),
+            _checker(principal),
             {},
             (),
             runtime.clock.now(),
@@ -122,7 +121,7 @@ async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, A
             current_hash=parked.head["sha256"],
         )
         if isinstance(decision, Refused):
-            raise Rejected(decision.code, decision.reason, 403 if decision.code in _NOT_ALLOWED else 409)
+            raise Rejected(decision.code, decision.reason, decision.status)
         await _decide(db, request, "approved", decision.decided_by, decision.decided_on_behalf_of, decision.decided_at)
         await _leave_out(db, parked)
         reply = _shown(parked) | {"approval_id": str(request["id"]), "requested_by": request["requested_by"]}
@@ -142,9 +141,9 @@ async def refuse(runtime: "Runtime", command: Command, key: str) -> dict[str, An
         parked = await _held(runtime, db, key)
         request = await _pending(db, parked)
         principal = command.principal
+        if refusal := may_decide(_request_of(request), _checker(principal)):
+            raise Rejected(refusal.code, refusal.reason, refusal.status)
         behalf = as_actor(principal.on_behalf_of)
-        if {principal.actor, behalf} & {request["requested_by"], request["requested_on_behalf_of"]} - {None}:
-            raise Rejected("maker_is_checker", "whoever asked for this cannot also decide it", 403)
         await _decide(db, request, "refused", principal.actor, behalf, runtime.clock.now())
         reply = _shown(parked) | {"approval_id": str(request["id"]), "requested_by": request["requested_by"]}
         reply["reason"] = request["reason"]
@@ -186,6 +185,11 @@ async def _pending(db: asyncpg.Connection, parked: Parked) -> asyncpg.Record:
 def _check_shown(parked: Parked, sha256: str) -> None:
     if sha256 != parked.head["sha256"]:
         raise Rejected("changed_since_shown", "another event stands first of this key now; look at it and ask anew")
+
+
+def _checker(principal: Principal) -> Principal:
+    """Whoever may act for the key's company, or for a key that names none: the route has asked before."""
+    return replace(principal, companies=principal.companies | {NO_COMPANY})
 
 
 def _request_of(row: asyncpg.Record) -> ApprovalRequest:

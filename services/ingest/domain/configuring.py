@@ -119,8 +119,7 @@ def activate(
     checker = _Checker(envelope.actor, body.kind, frozenset(body.companies), body.on_behalf_of)
     decision = decide(request, checker, {}, (), envelope.known_at, shown_hash=body.sha256, current_hash=made.sha256)
     if isinstance(decision, Refused):
-        status = 403 if decision.code in ("not_a_person", "foreign_company", "maker_is_checker") else 409
-        raise Rejected(decision.code, decision.reason, status)
+        raise Rejected(decision.code, decision.reason, decision.status)
     fact = PolicyActivated(
         company=made.company,
         name=made.name,

@@ -140,6 +140,8 @@ def _write_chunk(chunk: Chunk | None, event: Event, rows: Rows, effects: Effects
 
 
 def emission(event: Event, said: Said) -> Emission:
+    if said.traceparent:
+        event = event._replace(envelope=event.envelope._replace(traceparent=said.traceparent))
     key = said.key or (key_of(event.company, None, said.own_key) if said.own_key else "")
     return Emission(event, said.fact, said.subject, key=key, event_id=said.event_id, topic=said.topic)
 

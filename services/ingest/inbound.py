@@ -21,6 +21,7 @@ from services.ingest.domain.fields import Refused
 from services.ingest.domain.inbound import FeedRights, Message, RefusedMessage, read
 from services.ingest.feeds import feeds_of
 from services.ingest.store import inbound as store
+from shared import tracing
 from shared.auth import AuthSettings
 from shared.bus.kafka import KafkaSource
 from shared.bus.port import Partition, Record, Source
@@ -44,10 +45,11 @@ BATCH_MAX, FETCH_TIMEOUT_S = 500, 0.5
 
 @dataclass(slots=True)
 class _Batch:
-    """A fetched batch: proven messages by place, and refusals."""
+    """A fetched batch: proven messages by place, and refusals; `traces` are the trace contexts that they brought."""
 
     messages: dict[str, Message] = field(default_factory=dict)
     refused: dict[str, RefusedMessage] = field(default_factory=dict)
+    traces: dict[str, str] = field(default_factory=dict)
 
 
 def place_of(record: Record) -> str:
@@ -63,6 +65,7 @@ def sort_out(records: Mapping[Partition, Sequence[Record]], feeds: Mapping[str, 
             found = read(headers, record.value, feeds)
             target = batch.messages if isinstance(found, Message) else batch.refused
             target[place_of(record)] = found  # type: ignore[assignment]
+            batch.traces[place_of(record)] = tracing.accepted(headers.get(tracing.HEADER, ""))
     return batch
 
 
@@ -105,10 +108,12 @@ async def _take(runtime: "Runtime", db: asyncpg.Connection, batch: _Batch, momen
             batch.refused[place] = RefusedMessage(message.feed, message.idempotency_key, refused, message.company)
     now = runtime.clock.now()
     if taken:
-        await _stage(runtime, db, taken, moment)
+        await _stage(runtime, db, taken, moment, batch.traces)
     receipts = [_refusal(place, found) for place, found in batch.refused.items()]
     receipts += [_repetition(place, found) for place, found in repeated.items()]
-    await outbox.publish(db, runtime.service, [_emission(runtime, receipt, moment.now or now) for receipt in receipts])
+    at = moment.now or now
+    said = [_emission(runtime, receipt, at, batch.traces[receipt.place]) for receipt in receipts]
+    await outbox.publish(db, runtime.service, said)
 
 
 def _refuse_unknown_companies(batch: _Batch, moment: Moment) -> None:
@@ -119,7 +124,13 @@ def _refuse_unknown_companies(batch: _Batch, moment: Moment) -> None:
             del batch.messages[place]
 
 
-async def _stage(runtime: "Runtime", db: asyncpg.Connection, taken: dict[str, Message], moment: Moment) -> None:
+async def _stage(
+    runtime: "Runtime",
+    db: asyncpg.Connection,
+    taken: dict[str, Message],
+    moment: Moment,
+    traces: Mapping[str, str],
+) -> None:
     """One accepted submission per feed and company of the batch."""
     now, stream = runtime.clock.now(), runtime.settings.clock == "stream"
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -134,7 +145,7 @@ async def _stage(runtime: "Runtime", db: asyncpg.Connection, taken: dict[str, Me
         key = f"feeds.inbound/{places[0]}"
         rows.append((submission_id, company, f"feed:{feed}", key, len(places), business_date, from_on))
         for position, place in enumerate(places, 1):
-            staged.append(_staged(submission_id, position, place, taken[place]))
+            staged.append((*_staged(submission_id, position, place, taken[place]), traces[place]))
     await store.add_submissions(db, rows, staged, now, known_at)
 
 
@@ -174,7 +185,7 @@ def _repetition(place: str, message: Message) -> FeedReceipt:
     )
 
 
-def _emission(runtime: "Runtime", receipt: FeedReceipt, at: object) -> Emission:
+def _emission(runtime: "Runtime", receipt: FeedReceipt, at: datetime, traceparent: str) -> Emission:
     """A receipt without a decided record; its cause is the message itself."""
     identity = derive("feed_receipt", receipt.place, receipt.idempotency_key, receipt.outcome, receipt.code)
     envelope = Envelope(
@@ -189,6 +200,7 @@ def _emission(runtime: "Runtime", receipt: FeedReceipt, at: object) -> Emission:
         known_at=at,
         correlation_id=identity,
         causation_id=identity,
+        traceparent=traceparent,
     )
     return Emission(Event(envelope, None), receipt, receipt.place, key=receipt.feed or "~", event_id=identity)
 

@@ -78,6 +78,7 @@ staged_record = sa.Table(
     sa.Column("nth", sa.Integer, nullable=False, server_default="0"),
     sa.Column("record_id", sa.Uuid),
     _text("statement_id", server_default=""),
+    _text("traceparent", server_default=""),
     postgresql_with=QUEUE,
 )
 

@@ -124,4 +124,5 @@ def receipt_said(context: Context, outcome: OutcomeRow) -> Said:
         record_id=outcome.record_id,
         submission_id=context.submission_id,
     )
-    return Said(fact, place, derive("feed_receipt", place, key, "decided"), key=context.feed)
+    identity = derive("feed_receipt", place, key, "decided")
+    return Said(fact, place, identity, key=context.feed, traceparent=outcome.traceparent)

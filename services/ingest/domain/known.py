@@ -28,7 +28,10 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StagedRecord:
-    """One record of a submission that waits to be decided. `nth` counts equal lines of its statement from 1."""
+    """One record of a submission that waits to be decided. `nth` counts equal lines of its statement from 1.
+
+    `traceparent` is that of its own message, empty for a record that came with others in a file.
+    """
 
     position: int
     kind: str
@@ -40,6 +43,7 @@ class StagedRecord:
     record_id: UUID | None = None
     statement_id: str = ""
     size: int = 0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,7 @@ class OutcomeRow:
     field: str = ""
     reason: str = ""
     record_id: UUID | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A fact to publish, with the id that its natural identity gives it. `topic` and `key` override the catalogue's."""
+    """A fact to publish, with the id that its natural identity gives it. `topic` and `key` override the catalogue's,
+    `traceparent` that of the submission."""
 
     fact: Fact
     subject: str
@@ -184,6 +190,7 @@ class Said:
     topic: str = ""
     own_key: str = ""
     key: str = ""
+    traceparent: str = ""
 
 
 @dataclass(slots=True)

@@ -83,16 +83,28 @@ class Taking:
 
     def take_all(self, records: Sequence[StagedRecord]) -> Written:
         for record in records:
-            try:
-                decision = self._take(record)
-            except Refused as refused:
-                self._hold_back(record, refused)
-            except UNREADABLE as problem:
-                reason = f"the record is not of the shape that its type has ({type(problem).__name__}: {problem})"
-                self._hold_back(record, Refused("not_digestible", "record", reason[:500]))
-            else:
-                self._note(record, decision)
+            said, outcomes = len(self.written.said), len(self.written.outcomes)
+            self._decide(record)
+            if record.traceparent:
+                self._trace(record.traceparent, said, outcomes)
         return self.written
+
+    def _decide(self, record: StagedRecord) -> None:
+        try:
+            decision = self._take(record)
+        except Refused as refused:
+            self._hold_back(record, refused)
+        except UNREADABLE as problem:
+            reason = f"the record is not of the shape that its type has ({type(problem).__name__}: {problem})"
+            self._hold_back(record, Refused("not_digestible", "record", reason[:500]))
+        else:
+            self._note(record, decision)
+
+    def _trace(self, traceparent: str, said: int, outcomes: int) -> None:
+        """What was said and noted from there on belongs to the trace of the record's own message."""
+        written = self.written
+        written.said[said:] = [replace(each, traceparent=traceparent) for each in written.said[said:]]
+        written.outcomes[outcomes:] = [replace(row, traceparent=traceparent) for row in written.outcomes[outcomes:]]
 
     def say(self, fact: Fact, subject: object, *identity: object) -> None:
         self.written.said.append(Said(fact, str(subject), derive("event", fact.TYPE, *identity)))

@@ -33,7 +33,7 @@ select submission_id, company, actor, format, file_name, business_date, groups f
 where submission_id = $1 and state = 'accepted' for update
 """
 STAGED = """
-select rank, position, group_no, kind, place, body, line_key, nth, record_id, statement_id
+select rank, position, group_no, kind, place, body, line_key, nth, record_id, statement_id, traceparent
 from staged_record where submission_id = $1 order by rank, position limit $2
 """
 ACCOUNTS = """
@@ -125,6 +125,7 @@ def _staged(row: asyncpg.Record) -> StagedRecord:
         record_id=row["record_id"],
         statement_id=row["statement_id"],
         size=len(row["body"].encode()),
+        traceparent=row["traceparent"],
     )
 
 

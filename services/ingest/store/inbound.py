@@ -85,4 +85,4 @@ async def add_submissions(
 ) -> None:
     """Accepted submissions (id, company, actor, key, records, business date, bank_from_on) with their records."""
     await db.execute(ADD_SUBMISSIONS, *[[row[n] for row in rows] for n in range(7)], received_at, known_at)
-    await db.copy_records_to_table("staged_record", records=staged, columns=STAGED_COLUMNS)
+    await db.copy_records_to_table("staged_record", records=staged, columns=(*STAGED_COLUMNS, "traceparent"))

@@ -13,6 +13,7 @@ from services.ingest.domain.inbound import FeedRights, sign
 from shared.bus.memory import MemoryLog, MemorySource
 from shared.bus.port import Outgoing
 from shared.events.catalogue import FEEDS_INBOUND
+from shared.tracing import trace_id
 from tests.domain.shared.caller_samples import COMPANY
 from tests.store.ingest.conftest import Door, MakeDoor
 
@@ -71,6 +72,25 @@ async def test_a_held_back_record_is_answered_with_field_and_reason(door: Door, 
     feed.put({"company": COMPANY, "account_id": "C-9", "source_system": "erp"}, kind="invoice")
     receipts = await consume(door, feed)
     assert receipts == [("message-1", "quarantined", "missing")]
+
+
+async def test_each_message_of_a_batch_carries_its_own_trace_into_its_events_and_its_answer(
+    door: Door, feed: Feed
+) -> None:
+    traces = [f"{n:032x}" for n in (10, 11, 12)]
+    headers = [f"00-{trace}-00f067aa0ba902b7-01" for trace in traces]
+    feed.put(CUSTOMER, "message-1", traceparent=headers[0])
+    feed.put(CUSTOMER | {"account_id": "C-2"}, "message-2", traceparent=headers[1])
+    feed.put(b"not json", "message-3", traceparent=headers[2])
+    feed.put(CUSTOMER | {"account_id": "C-4"}, "message-4", traceparent="00-not-a-trace")
+    await consume(door, feed)
+    registered = await door.events("account.registered")
+    found = {e.data.account_id: trace_id(e.envelope.traceparent) for e in registered}
+    assert (found["C-1"], found["C-2"]) == (traces[0], traces[1])
+    submission_id = registered[-1].envelope.correlation_id
+    assert found["C-4"] == submission_id.hex, "what is malformed begins a trace of its own"
+    receipts = {e.data.idempotency_key: e.envelope.traceparent for e in await door.events("feed.receipt")}
+    assert [trace_id(receipts[f"message-{n}"]) for n in (1, 2, 3)] == traces
 
 
 @pytest.mark.parametrize(

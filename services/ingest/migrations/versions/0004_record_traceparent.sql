@@ -1,0 +1,1 @@
+ALTER TABLE staged_record ADD COLUMN traceparent TEXT DEFAULT '' NOT NULL;

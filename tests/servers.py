@@ -34,9 +34,9 @@ def docker_answers() -> bool:
     return True
 
 
-def run_folder() -> Path:
+def run_folder(base: Path | None = None) -> Path:
     """A folder for this test process that every user may pass through; those of dead processes are removed."""
-    base = Path(tempfile.gettempdir())
+    base = base or Path(tempfile.gettempdir())
     for old in base.glob(f"{_PREFIX}*"):
         pid, _, started = old.name.removeprefix(_PREFIX).partition("-")
         if start_time(int(pid)) != started:

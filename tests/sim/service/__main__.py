@@ -17,8 +17,7 @@ from shared.events import catalogue
 # Few partitions mean few copies of each marker; the number is a matter of deployment, the code is the same.
 catalogue.PARTITIONS = 3
 
-from tests import servers  # noqa: E402
-from tests.sim.service import bugs, databases  # noqa: E402
+from tests.sim.service import bugs, databases, server  # noqa: E402
 from tests.sim.service.run import Outcome, simulate  # noqa: E402
 
 REPLAY = "python -m tests.sim.service --seeds 1 --first {seed}"
@@ -42,9 +41,7 @@ async def _main(seeds: int, first: int, bug: str, twice: bool, keep_going: bool,
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None)))
         folder.chmod(0o755)
-        run_folder = servers.run_folder()
-        stack.callback(servers.remove_folder, run_folder)
-        admin = servers.start_postgres(run_folder, stack)
+        admin = server.start(stack)
         async with databases.opened(admin) as stores:
             with bugs.planted(bug):
                 wanted = range(first, first + seeds)

@@ -26,6 +26,7 @@ SESSION = SERVER_SETTINGS | {
     "transaction_timeout": "0",
 }
 Pools = dict[tuple[str, int], asyncpg.Pool]
+TRUNCATE_EVERY = 40
 # Behind this many ms PostgreSQL looks for a deadlock; sooner than a session gives up waiting.
 DEADLOCK_MS = 10
 
@@ -53,11 +54,19 @@ class Databases:
 
     def __init__(self, pools: Pools, owners: dict[str, asyncpg.Connection], admin: asyncpg.Connection) -> None:
         self.pools, self._owners, self._admin = pools, owners, admin
-        self._empty = {service: _empty_statement(service) for service in SERVICES}
+        self._emptied = 0
+        self._delete = {service: delete_statement(service) for service in SERVICES}
 
     async def empty(self) -> None:
-        """Every table of every service, with the numbers of its identities; open transactions are ended first."""
-        await asyncio.gather(*(self._owners[service].execute(self._empty[service]) for service in SERVICES))
+        """Every table of every service, with the numbers of its identities.
+
+        Rows are deleted, which costs little and keeps the sessions' plans; now and then the dead ones are cleared away.
+        """
+        statements = self._delete
+        if self._emptied % TRUNCATE_EVERY == 0:
+            statements = {service: truncate_statement(service) for service in SERVICES}
+        self._emptied += 1
+        await asyncio.gather(*(self._owners[service].execute(statements[service]) for service in SERVICES))
 
     async def waits(self, service: str, member: int) -> bool:
         """Whether a session of the member waits for a lock."""
@@ -67,10 +76,21 @@ class Databases:
         return await self._owners[service].fetch(statement, *values)
 
 
-def _empty_statement(service: str) -> str:
-    metadata = importlib.import_module(f"services.{service}.tables").metadata
-    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+def _tables(service: str) -> list[Any]:
+    return importlib.import_module(f"services.{service}.tables").metadata.sorted_tables
+
+
+def truncate_statement(service: str) -> str:
+    names = ", ".join(f'"{table.name}"' for table in _tables(service))
     return f"truncate {names} restart identity"
+
+
+def delete_statement(service: str) -> str:
+    """Deletes from the tables, past triggers that forbid it, and lets every identity begin at 1. Needs a superuser."""
+    tables = _tables(service)
+    numbered = [(t.name, c.name) for t in tables for c in t.columns if c.identity is not None]
+    restarts = [f"select setval(pg_get_serial_sequence('{table}', '{column}'), 1, false)" for table, column in numbered]
+    return ";".join(["set local session_replication_role = replica", *(f'delete from "{table.name}"' for table in tables), *restarts])
 
 
 @asynccontextmanager
@@ -83,7 +103,7 @@ async def opened(admin_dsn: str) -> AsyncIterator[Databases]:
     try:
         for service in SERVICES:
             address = await _make(admin_dsn, names[service], service)
-            owners[service] = await asyncpg.connect(address.owner_dsn)
+            owners[service] = await asyncpg.connect(databases.on_database(admin_dsn, names[service]))
             await prepare(owners[service])
             for member in range(MEMBERS):
                 pools[service, member] = await _pool(address.dsn, f"{service}-{member}")

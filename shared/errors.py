@@ -29,6 +29,10 @@ class Transient(RecoupError):
     """A part that this service depends on did not answer; the work is tried again from the start."""
 
 
+class Leaving(RecoupError):
+    """The process was asked to end; what it waited for is not wanted any more."""
+
+
 class Poison(RecoupError):
     """This input cannot be digested; it is parked with its key until the cause is mended and `make redrive` is run."""
 

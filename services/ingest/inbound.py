@@ -35,7 +35,7 @@ from shared.ids import command_id, derive
 from shared.runtime import halts, outbox
 from shared.runtime import statements as sql
 from shared.runtime.effects import Emission, Moment
-from shared.runtime.loops import forever, patiently
+from shared.runtime.loops import forever, patient_load, patiently
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -245,14 +245,8 @@ async def run(runtime: "Runtime", stop: asyncio.Event) -> None:
         runtime.settings.kafka_bootstrap, "ingest-feeds", [FEEDS_INBOUND], instance, isolation="read_committed"
     )
 
-    async def load(partitions: Sequence[Partition]) -> dict[Partition, int]:
-        return await load_positions(runtime, partitions)
-
-    async def start() -> int:
-        await source.start(load)
-        return 1
-
-    await patiently(runtime, "feeds.start", start)
+    load = patient_load(runtime, "feeds.positions", lambda lanes: load_positions(runtime, lanes))
+    await patiently(runtime, "feeds.start", lambda: source.start(load))
     try:
         await forever(runtime, "feeds", lambda: consume_once(runtime, source), until=stop)
     finally:

@@ -19,7 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 from shared import metrics
 from shared.bus.partitioner import partition_of
 from shared.bus.port import LoadPositions, Outgoing, Partition, Positions, Record, out_of_range
-from shared.errors import Stop, Transient
+from shared.errors import Leaving, Stop, Transient
 
 log = logging.getLogger(__name__)
 SEND_TIMEOUT_S = 10.0
@@ -184,6 +184,8 @@ class KafkaSource:
             log.warning("the Kafka consumer did not stop in time: %s", problem)
 
     def _check(self) -> None:
+        if isinstance(self._failure, Leaving):
+            raise self._failure
         if self._failure is not None:
             raise Stop(f"positions could not be loaded after a rebalance: {self._failure}") from self._failure
 

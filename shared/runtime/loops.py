@@ -6,14 +6,15 @@ Transient failures are tried again in place with backoff; anything else stops th
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
 from shared import metrics
-from shared.bus.port import Partition, Sink, Source
-from shared.errors import Stop
+from shared.bus.port import LoadPositions, Partition, Sink, Source
+from shared.errors import Leaving
 from shared.events.codec import Event
 from shared.failure_text import failure_text
 from shared.runtime import failpoints, halts, markers, timers
@@ -196,19 +197,27 @@ async def relay_step(runtime: "Runtime", sink: Sink) -> int:
 
 
 async def run_consumer(runtime: "Runtime", source: Source) -> None:
-    async def load(partitions: Sequence[Partition]) -> dict[Partition, int]:
-        found = await patiently(runtime, "consumer.positions", lambda: load_positions(runtime, list(partitions)))
-        if found is None:
-            raise Stop("the process ends before its positions were loaded")
-        return found
-
+    load = patient_load(runtime, "consumer.positions", lambda lanes: load_positions(runtime, list(lanes)))
     await patiently(runtime, "consumer.start", lambda: source.start(load))
     batches = Batches(source, runtime.service, runtime.settings.batch_records, ahead=True)
     try:
         await forever(runtime, "consumer", lambda: take_next(runtime, batches))
-        await batches.drop()
+        with suppress(Leaving):
+            await batches.drop()
     finally:
         await source.stop()
+
+
+def patient_load(runtime: "Runtime", name: str, load: LoadPositions) -> LoadPositions:
+    """`load` for a source: tried again while the store is away. Raises Leaving when the process is to end meanwhile."""
+
+    async def loaded(partitions: Sequence[Partition]) -> dict[Partition, int]:
+        found = await patiently(runtime, name, lambda: load(partitions))
+        if found is None:
+            raise Leaving("the process ends before its positions were loaded")
+        return found
+
+    return loaded
 
 
 async def run_relay(runtime: "Runtime", sink: Sink) -> None:
@@ -274,6 +283,8 @@ async def forever(
     while not until.is_set():
         try:
             await step()
+        except Leaving:
+            return
         except TRANSIENT as problem:
             runtime.unit.control.forget()
             runtime.failing[name] = failure_text(problem)

@@ -98,6 +98,28 @@ async def test_a_member_that_joins_while_the_database_is_away_waits_for_it(clust
     assert first.source.assigned() and second.source.assigned()
 
 
+async def test_a_member_that_is_asked_to_end_while_it_waits_for_its_positions_ends_in_order(cluster: Cluster) -> None:
+    """The database is away when another member joins; what both are waiting for is not wanted any more."""
+    first = cluster.member(0)
+    await cluster.configure()
+    await cluster.feed(500)
+    await cluster.until_total(500)
+    admin = await asyncpg.connect(cluster.admin_dsn)
+    await admin.execute(f"alter database {cluster.name} connection limit 0")
+    await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", cluster.name)
+    second = cluster.member(1)
+
+    async def both_wait() -> bool:
+        return all("consumer.positions" in member.runtime.failing for member in (first, second))
+
+    await cluster.until(both_wait)
+    async with asyncio.timeout(20):
+        await first.stop()
+        await second.stop()
+    await admin.execute(f"alter database {cluster.name} connection limit -1")
+    await admin.close()
+
+
 async def test_a_member_that_stops_in_order_leaves_nothing_undone(cluster: Cluster) -> None:
     member = cluster.member(0)
     await cluster.configure()

@@ -7,6 +7,7 @@ was interrupted. All processes are started on the main thread (see processes.spa
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ PREFERRED_PORTS = {
     "kafka": 8692,
     "kafka_controller": 8693,
 }
-RESTARTS_MAX = 5
+# Of one process: more often within this time is a process that cannot run, not one that was struck.
+RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 600.0
 
 
 class LocalStack:
@@ -60,6 +62,7 @@ class LocalStack:
         self.leaving: list[Child] = []
         self.info: StackInfo | None = None
         self.restarts = 0
+        self.restarted_at: dict[str, list[float]] = {}
         self._lock = state.Lock(local)
         self._state: State | None = None
         self._servers: Servers | None = None
@@ -118,13 +121,18 @@ class LocalStack:
         return next(child for child in reversed(self.children) if child.name == name)
 
     def restart_ended(self) -> None:
-        """Starts again what ended although nobody stopped it, at most RESTARTS_MAX times in the life of the stack."""
+        """Starts again what ended although nobody stopped it, each process at most RESTARTS_MAX times within
+        RESTARTS_WITHIN_S."""
         for child in [child for child in self.children if child.poll() is not None]:
-            if self.restarts >= RESTARTS_MAX:
+            now_s = time.monotonic()
+            recent = [at for at in self.restarted_at.get(child.name, ()) if now_s - at < RESTARTS_WITHIN_S]
+            if len(recent) >= RESTARTS_MAX:
                 raise StackError(
-                    f"{child.name} ended with code {child.poll()}, and {RESTARTS_MAX} processes were started again "
-                    f"already; see {child.log_path}, whose last lines follow.\n{child.log_tail()}"
+                    f"{child.name} ended with code {child.poll()}, and was started again {RESTARTS_MAX} times within "
+                    f"{RESTARTS_WITHIN_S / 60:.0f} minutes already; see {child.log_path}, whose last lines follow.\n"
+                    f"{child.log_tail()}"
                 )
+            self.restarted_at[child.name] = [*recent, now_s]
             self.restarts += 1
             self.say(f"{child.name} ended with code {child.poll()} and is started again; see {child.log_path}")
             self.children.remove(child)

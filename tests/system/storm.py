@@ -73,8 +73,8 @@ class ProxiedKafka(KafkaServer):
 
 @dataclass
 class Site:
-    """A stack, its two servers, the proxies on all its ways, and how many mails were in the middle of a send when
-    something that can hurt a send struck."""
+    """A stack, its two servers, the proxies on all its ways, how many mails were in the middle of a send when
+    something that can hurt a send struck, and which processes ended though nobody killed them."""
 
     stack: LocalStack
     kafka: ProxiedKafka
@@ -82,6 +82,7 @@ class Site:
     ways: dict[str, FaultProxy]
     sends_hurt: int = 0
     struck: list[str] = field(default_factory=list)
+    gave_up: list[str] = field(default_factory=list)
 
     @property
     def info(self) -> StackInfo:
@@ -116,8 +117,10 @@ class Site:
             await connection.close()
 
     def revive(self) -> None:
-        """What ended is started again, however often: here that is the purpose."""
-        self.stack.restarts = 0
+        """What ended is started again, however often: here that is the purpose. What ended by itself is remembered."""
+        ended = [(child.name, code) for child in self.stack.children if (code := child.poll()) is not None]
+        self.gave_up += [f"{name} with {code}" for name, code in ended if code not in (0, -signal.SIGKILL)]
+        self.stack.restarted_at.clear()
         self.stack.restart_ended()
 
 
@@ -310,9 +313,9 @@ def freeze(name: str, frozen_s: float) -> Fault:
 
     def fault(site: Site) -> Iterator[float]:
         site.struck.append(f"freeze {name}")
+        site.signal(name, signal.SIGSTOP)
         if name.startswith("notifications"):
             site.count_sends()
-        site.signal(name, signal.SIGSTOP)
         try:
             yield frozen_s
         finally:

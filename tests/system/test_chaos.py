@@ -1,7 +1,8 @@
 """Kills, frozen processes, cut ways and failing writes at drawn moments of the quarter's first days.
 
 After each storm: at each day's close all five stores have what they have after an undisturbed run; no mail left twice;
-`unknown` are at most as many mails as were in the middle of a send when something struck; nothing is parked.
+`unknown` are at most as many mails as were in the middle of a send when something struck; nothing is parked; no process
+ended that was not killed or asked to.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ def judge(site: Site, undisturbed: Undisturbed, states: list[str], *, parts: boo
     unknown = asyncio.run(read_log(site.info.kafka_bootstrap)).of("notice.unknown")
     assert mails and set(mails.values()) == {1}, f"a mail left twice after {site.struck}"
     assert len(unknown) <= site.sends_hurt, f"after {site.struck}"
+    assert site.gave_up == [], f"a process does not wait but ends, after {site.struck}"
     for service in SERVICES:
         assert site.query(service, "select count(*) from parked_key") == 0, f"{service} after {site.struck}"
 

@@ -152,7 +152,8 @@ class Rebuild:
 
     async def _fill_and_swap(self, db: asyncpg.Connection) -> None:
         projection = self.projection
-        replay = Replay(db, self.reader, self.service, self.handler, facts=projection.facts)
+        left_out = frozenset(row["subject_id"] for row in await db.fetch(sql.LEFT_OUT))
+        replay = Replay(db, self.reader, self.service, self.handler, facts=projection.facts, left_out=left_out)
         topics = projection.topics or READS[self.service]
         await replay.start([Partition(topic, number) for topic in topics for number in range(PARTITIONS)])
         try:
@@ -209,11 +210,15 @@ class Rebuild:
             await db.execute(LOCK_EXCLUSIVE)
             held = time.monotonic()
             await db.execute(sql.HOLD)
+            if not await db.fetchval(sql.TRY_NO_RELAY):
+                raise Busy
         except asyncpg.LockNotAvailableError as problem:
             raise Busy from problem
         return held
 
     async def _take_over(self, db: asyncpg.Connection) -> None:
+        if not self.projection.tables:
+            await db.execute(sql.CARRY_OVER)
         for table, columns in self.projection.own.items():
             key = [column.name for column in metadata_of(self.service).tables[table].primary_key]
             await db.execute(sql.take_over(table, key, columns))

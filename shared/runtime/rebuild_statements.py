@@ -8,6 +8,8 @@ from functools import cache
 
 import sqlalchemy as sa
 
+from shared.runtime.parked_statements import SKIP_KIND
+from shared.runtime.statements import RELAY_LOCK
 from shared.runtime.tables import add_runtime_tables
 
 LIVE, BESIDE, RETIRED = "public", "rebuild", "retired"
@@ -28,6 +30,22 @@ ANALYZE = "analyze"
 DURABLE = "set local synchronous_commit = on"
 HOLD = f"lock table {LIVE}.timer, {LIVE}.kafka_cursor in access exclusive mode nowait"
 """The outbox lock is held already; this one says whether a transaction waits for it with a claimed timer in hand."""
+TRY_NO_RELAY = f"select pg_try_advisory_xact_lock({RELAY_LOCK})"
+"""A relay in the middle of a cycle would delete by ids that are those of other rows behind the swap."""
+LEFT_OUT = f"select subject_id from {LIVE}.approval where kind = '{SKIP_KIND}' and outcome = 'approved'"
+"""Places of the events that persons left out of the live store."""
+DROP_LEFT_OUT = """
+delete from dead_letter where format('%s/%s@%s', topic, partition, "offset") = any($1::text[]) returning key, event_id
+"""
+CARRY_OVER = f"""
+insert into {BESIDE}.approval select * from {LIVE}.approval;
+insert into {BESIDE}.command select * from {LIVE}.command;
+insert into {BESIDE}.stream_head select * from {LIVE}.stream_head;
+insert into {BESIDE}.outbox (topic, partition, key, headers, value, marker_id, event_id, written_at)
+    select topic, partition, key, headers, value, marker_id, event_id, written_at from {LIVE}.outbox order by id
+"""
+"""What no log tells: what persons decided of parked events, the answers to their commands, and the facts of that which
+are not sent yet, with the sequence that goes on behind them."""
 SWAP_ALL = f"alter schema {LIVE} rename to {RETIRED}; alter schema {BESIDE} rename to {LIVE}"
 
 

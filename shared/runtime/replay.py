@@ -21,7 +21,8 @@ from shared.errors import Stop, Transient
 from shared.events.catalogue import CONTROL, READS
 from shared.events.codec import Event
 from shared.events.markers import DayClosed
-from shared.runtime import markers
+from shared.runtime import dead_letters, markers
+from shared.runtime import rebuild_statements as rebuild_sql
 from shared.runtime import statements as sql
 from shared.runtime.control import save_control
 from shared.runtime.day import second_phase, work_event
@@ -82,12 +83,20 @@ class Lane:
 
 
 class Replay:
-    """`facts`: only events of these models count, and no marker; without them everything does, as in the service."""
+    """`facts`: only events of these models count, and no marker; without them everything does, as in the service.
+    `left_out`: places (`topic/partition@offset`) of events that persons left out of the live store."""
 
     def __init__(
-        self, db: asyncpg.Connection, reader: LogReader, service: str, handler: Handler, *, facts: tuple[type, ...] = ()
+        self,
+        db: asyncpg.Connection,
+        reader: LogReader,
+        service: str,
+        handler: Handler,
+        *,
+        facts: tuple[type, ...] = (),
+        left_out: frozenset[str] = frozenset(),
     ) -> None:
-        self._db, self._reader, self._facts = db, reader, facts
+        self._db, self._reader, self._facts, self._left_out = db, reader, facts, left_out
         self._unit = Unit(service, Silent(handler))
         self._pool: Any = OneConnection(db)
         self._rank = {topic: n for n, topic in enumerate(READS[service])}
@@ -161,13 +170,20 @@ class Replay:
             if record.offset != lane.next:
                 where = f"{record.partition.topic}/{record.partition.number}"
                 raise Stop(f"{where} has a hole in its offsets: {record.offset} follows {lane.next - 1}")
-            taken = decoded(record)
+            taken = self._decoded(record)
             lane.next += 1
             found.append(taken)
             if not self._facts and taken.event is not None and isinstance(taken.event.data, DayClosed):
                 lane.waits_for = taken.event.data.number
             if len(found) % SLICE_RECORDS == 0:
                 await asyncio.sleep(0)
+
+    def _decoded(self, record: Record) -> Taken:
+        """An event that was left out is taken like one of an unknown type: known from now on, without effect."""
+        taken = decoded(record)
+        if taken.event is not None and _place(record) in self._left_out:
+            taken.event = taken.event._replace(data=None)
+        return taken
 
     def _release(self) -> None:
         """The partitions that wait for the earliest close go on."""
@@ -185,6 +201,18 @@ class Replay:
         if outcome.waiting:
             (partition, offset), *_ = sorted(outcome.waiting.items())
             raise Stop(f"{partition.topic}/{partition.number} offset {offset} is of a company that is not configured")
+        if outcome.parked:
+            await self._leave_out(batch)
+
+    async def _leave_out(self, batch: list[Taken]) -> None:
+        """Records that cannot be read and were left out by persons: what waits behind them runs, as it did then."""
+        places = [place for taken in batch if taken.problem and (place := _place(taken.record)) in self._left_out]
+        if not places:
+            return
+        async with self._db.transaction():
+            rows = await self._db.fetch(rebuild_sql.DROP_LEFT_OUT, places)
+            await self._db.fetch(sql.TAKE_INBOX, [row["event_id"] for row in rows if row["event_id"] is not None])
+        await dead_letters.redrive(self._pool, self._unit, sorted({row["key"] for row in rows}))
 
     async def _take_facts(self, batch: list[Taken]) -> None:
         """Only the facts asked for, without cursor, inbox and markers."""
@@ -233,3 +261,8 @@ class Replay:
                 state = "working" if again else "ready"
                 await self._db.execute(sql.SET_MARKER_STATES, [work.number], [state], [1 if again else 0])
         return True
+
+
+def _place(record: Record) -> str:
+    """As an approval to leave an event out names its place."""
+    return f"{record.partition.topic}/{record.partition.number}@{record.offset}"

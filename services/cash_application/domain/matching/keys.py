@@ -14,7 +14,7 @@ from services.cash_application.domain.matching.numbers import (
     printed_numbers,
 )
 from services.cash_application.domain.matching.references import fields_of, references_in
-from services.cash_application.domain.matching.scan import Scan, scan
+from services.cash_application.domain.matching.scan import Chain, Scan, scan
 
 ENDING = 5
 TOKENS_MAX = 200
@@ -73,8 +73,26 @@ def tokens(payment: PaymentView) -> list[str]:
 
 
 def _digit_keys(read: Scan) -> list[str]:
-    sizes = (digits for digits in read.chains if len(digits) >= LABELLED_MIN)
+    """Not of digits inside a reference with valid check digits: there `find` takes no number, and of a million open
+    items ten end in the same five digits."""
+    inside = _reference_spans(read)
+    chains = ((digits, found) for digits, found in read.chains.items() if len(digits) >= LABELLED_MIN)
+    sizes = (digits for digits, found in chains if not all(_is_inside(read, chain, inside) for chain in found))
     return [f"t:{digits[-ENDING:]}" if len(digits) >= ENDING else f"d:{digits}" for digits in sizes]
+
+
+def _reference_spans(read: Scan) -> dict[int, int]:
+    """Where references begin and end; of those that begin at one place the shortest, which every reading covers."""
+    spans: dict[int, int] = {}
+    for reference, start, end in references_in(read):
+        if reference:
+            spans[start] = min(end, spans.get(start, end))
+    return spans
+
+
+def _is_inside(read: Scan, chain: Chain, spans: dict[int, int]) -> bool:
+    start, end = read.runs[chain.first][1], read.runs[chain.last][2]
+    return any(first <= start and end <= last for first, last in spans.items())
 
 
 def _whole_keys(read: Scan) -> list[str]:

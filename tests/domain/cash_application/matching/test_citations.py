@@ -131,6 +131,13 @@ def test_an_own_reference_is_found_in_any_spelling_when_its_check_digits_are_rig
     assert f"r:{OWN}" in tokens(pay("99.00", text))
 
 
+def test_digits_inside_a_valid_reference_are_not_looked_up_as_the_end_of_a_number():
+    assert [key for key in tokens(pay("9.00", "RF18539007547034")) if key[0] in "td"] == []
+    assert "t:00017" in tokens(pay("9.00", "RF18 5390 0754 7034 for INV-2026-00017"))
+    assert "t:47034" in tokens(pay("9.00", "RF18539007547034 and 539007547034"))
+    assert "t:47034" in tokens(pay("9.00", "RF17539007547034"))
+
+
 def test_a_reference_with_wrong_check_digits_is_none():
     found = find(pay("10.00", "RF17539007547034"), Candidates((item("X1", "10.00", payment_reference=OWN),)))
     assert found.references == ()

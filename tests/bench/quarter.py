@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 import tempfile
 import threading
@@ -14,13 +13,13 @@ from typing import Any
 import sample
 from deploy.local import feed
 from deploy.local.client import open_client
-from deploy.local.local_stack import PREFERRED_PORTS, LocalStack
-from deploy.local.paths import cache_dir
-from deploy.local.ports import free_ports
 from deploy.local.state import StackInfo
+from tests.bench.figures import Row, judged, plain
+from tests.bench.stacks import stack_of
 from tests.bench.usage import cpu_s, machine, memory_mb
 
 SEED = 1
+SECONDS_MAX, MEMORY_MAX_MB, IDLE_MAX = 150, 2_560, 0.1
 SAMPLE_EVERY_S, SETTLE_S, IDLE_S = 1.0, 10.0, 20.0
 
 
@@ -29,7 +28,7 @@ def run(days: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="recoup-bench-quarter-") as folder:
         out = Path(folder) / "sample"
         sample.generate(SEED, days, out)
-        with _stack(Path(folder) / "local") as stack, contextlib.redirect_stdout(sys.stderr):
+        with stack_of(services=True) as stack, contextlib.redirect_stdout(sys.stderr):
             assert stack.info is not None
             pids = [child.pid for child in stack.children]
             used, began = cpu_s(*pids), machine()
@@ -49,6 +48,15 @@ def run(days: int) -> dict[str, Any]:
             }
 
 
+def rows(found: dict[str, Any]) -> list[Row]:
+    return [
+        judged(f"{found['days']} days of the sample, whole stack", found["seconds"], "at most", SECONDS_MAX, "s"),
+        plain("of them waiting for markers", found["waiting_for_markers_s"], "s"),
+        judged("peak memory of the whole stack", found["peak_memory_mb"], "at most", MEMORY_MAX_MB, "MB"),
+        judged("idle, share of one core", found["idle_share_of_one_core"], "at most", IDLE_MAX),
+    ]
+
+
 async def _feed(info: StackInfo, out: Path) -> feed.Timing:
     client = open_client(info)
     try:
@@ -56,24 +64,6 @@ async def _feed(info: StackInfo, out: Path) -> feed.Timing:
         return timing
     finally:
         await client.http.aclose()
-
-
-@contextlib.contextmanager
-def _stack(local: Path) -> Iterator[LocalStack]:
-    """A stack with its own ports and servers, fsync on."""
-    ports = zip(PREFERRED_PORTS, free_ports(len(PREFERRED_PORTS)), strict=True)
-    environment = {k: v for k, v in os.environ.items() if k != "KAFKA_BOOTSTRAP_SERVERS"}
-    environment |= {f"RECOUP_PORT_{name.upper()}": str(port) for name, port in ports}
-    environment |= {"RECOUP_LOCAL_DIR": str(local), "RECOUP_CACHE_DIR": str(cache_dir())}
-    local.mkdir()
-    for path in (local, local.parent):
-        path.chmod(0o755)
-    stack = LocalStack(local, say=lambda text: None, environment=environment)
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.stop()
 
 
 @contextlib.contextmanager

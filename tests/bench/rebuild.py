@@ -14,7 +14,8 @@ from shared.bus.kafka_log import KafkaReader
 from shared.events.catalogue import CONTROL, LEDGER
 from shared.runtime.rebuild import Projection, Rebuild
 from shared.runtime.rebuild_command import collect_less_often
-from tests.bench.simplest import COMPANY
+from tests.bench.figures import Row, judged, plain
+from tests.bench.load import COMPANY
 from tests.bench.usage import cpu_s
 from tests.bench.world import Bench, pool_of
 from tests.builders import event
@@ -37,6 +38,15 @@ def facts() -> list[Any]:
         if n % 4:
             made.append(event(world.item(f"R-{n}", 10_000 + n, remaining=0 if n % 2 else 4_000, **common), on=MONDAY))
     return made
+
+
+def rows(found: dict[str, Any]) -> list[Row]:
+    processor = [found["reader_cpu_us_per_record"], found["postgres_cpu_us_per_record"]]
+    return [
+        judged("rebuild of the aging from the ledger, records/s", found["per_s"], "at least", TARGET_PER_S),
+        plain("processor time per record, reader / PostgreSQL", processor, "us"),
+        plain("seconds for which the service waited", found["held_s"], "s"),
+    ]
 
 
 async def run(bench: Bench) -> dict[str, Any]:

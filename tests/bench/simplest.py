@@ -1,146 +1,129 @@
-"""The simplest handler through the whole transaction: events per second, share of a plain COPY, latency."""
+"""The simplest handler through the whole transaction: events per second of one and of two processes, share of a plain
+COPY of the same rows in the same run, and the latency with the relay in the same process."""
 
 import asyncio
-import time
 from typing import Any
 
-from deploy.local.processes import Child
-from shared.bus.kafka import KafkaSink, KafkaSource
-from shared.bus.port import Outgoing
-from shared.events.control import CompanyConfigured
+from shared.runtime import statements as sql
+from tests.bench.figures import Row, judged, percentile, plain
+from tests.bench.latency import Watch, arrived, send_evenly
+from tests.bench.load import COMPANY, EFFECTS, configuration, contacts, control_ends
 from tests.bench.rows import copy_records_per_s, copy_rows_per_s, counters, difference, named
 from tests.bench.world import Bench, pool_of
-from tests.builders import event, headers_and_value
-from tests.store.runtime.toy import contact
 
-EVENTS, ACCOUNTS, BATCH = 40_000, 2_000, 500
-LATENCY_S, TARGET_PER_S = 8, 10_000
-ARRIVE_TIMEOUT_S = 30.0
-EFFECTS = "ar.ledger"
-COMPANY = CompanyConfigured(company="acme", base_currency="EUR", time_zone="Europe/Berlin", calendar="XECB")
+EVENTS, EVENTS_OF_TWO, BATCH = 100_000, 200_000, 500
+LATENCY_S = 8
+TARGET_PER_S, TARGET_OF_TWO_PER_S = 20_000, 30_000
 
 
 async def run(bench: Bench) -> dict[str, Any]:
-    await bench.feed([event(COMPANY)])
-    await bench.feed([event(contact(f"a{n % ACCOUNTS}")) for n in range(EVENTS)])
-    alone = await _throughput(bench, relay=False)
-    relayed = await _throughput(bench, relay=True)
-    load = min(TARGET_PER_S, relayed["per_s"]) // 2
-    return {"worker": alone, "worker_and_relay": relayed, "latency": await _latency(bench, load)}
+    await bench.feed([configuration()])
+    await bench.send(contacts(EVENTS))
+    alone = await _one(bench)
+    await bench.send(contacts(EVENTS_OF_TWO - EVENTS, first=EVENTS))
+    two = await _two(bench)
+    relayed = await _relayed(bench)
+    return {"worker": alone, "two_workers": two, "worker_and_relay": relayed, "latency": await _latency(bench, relayed)}
 
 
-async def _throughput(bench: Bench, *, relay: bool) -> dict[str, Any]:
+def rows(found: dict[str, Any]) -> list[Row]:
+    alone, two, relayed, latency = (found[name] for name in ("worker", "two_workers", "worker_and_relay", "latency"))
+    percentiles = [latency["p50_ms"], latency["p99_ms"]]
+    return [
+        judged("simplest handler, one worker, events/s", alone["per_s"], "at least", TARGET_PER_S),
+        plain("processor time per event, worker / PostgreSQL", _cpu(alone), "us"),
+        plain("rows inserted/s", alone["rows_inserted_per_s"]),
+        plain("plain COPY of the same rows, rows/s", alone["copy_rows_per_s"]),
+        plain("share of the plain COPY", alone["share_of_copy"] * 100, "%"),
+        plain("share of a COPY whose rows the driver encodes", alone["share_of_copy_from_records"] * 100, "%"),
+        judged("simplest handler, two workers, events/s", two["per_s"], "at least", TARGET_OF_TWO_PER_S),
+        plain("processor time per event, workers / PostgreSQL", _cpu(two), "us"),
+        plain("one worker and its relay in one process, events/s", relayed["per_s"]),
+        plain(f"event to effect p50 / p99 at {latency['load_events_per_s']:,}/s", percentiles, "ms"),
+    ]
+
+
+def _cpu(part: dict[str, Any]) -> list[float]:
+    return [part["worker_cpu_us_per_event"], part["postgres_cpu_us_per_event"]]
+
+
+async def _one(bench: Bench) -> dict[str, Any]:
     dsn = await bench.toy_database()
     pool = await pool_of(dsn)
     before = await counters(pool)
-    worker = bench.worker("simplest", dsn, relay=relay)
+    worker = bench.worker("simplest", dsn)
     try:
         found: dict[str, Any] = dict(await bench.timed(pool, worker, wanted=EVENTS + 1))
     finally:
         await asyncio.to_thread(worker.stop)
-    if not relay:
-        wrote = difference(before, await counters(pool))
-        inserted = {table: counts[0] for table, counts in wrote.items() if counts[0] > EVENTS // 2}
-        copied = await copy_rows_per_s(pool, inserted, EVENTS // BATCH)
-        copied_records = await copy_records_per_s(pool, inserted, EVENTS // BATCH)
-        per_s = found["per_s"] * sum(inserted.values()) / EVENTS
-        found |= {
-            "rows_inserted_per_event": round(sum(inserted.values()) / EVENTS, 2),
-            "rows_inserted_per_s": round(per_s),
-            "copy_rows_per_s": round(copied),
-            "share_of_copy": round(per_s / copied, 3),
-            "copy_from_records_rows_per_s": round(copied_records),
-            "share_of_copy_from_records": round(per_s / copied_records, 3),
-            "tables": named(wrote),
-        }
+    wrote = difference(before, await counters(pool))
+    inserted = {table: counts[0] for table, counts in wrote.items() if counts[0] > EVENTS // 2}
+    copied = await copy_rows_per_s(pool, inserted, EVENTS // BATCH)
+    copied_records = await copy_records_per_s(pool, inserted, EVENTS // BATCH)
+    per_s = found["per_s"] * sum(inserted.values()) / EVENTS
     await pool.close()
-    return found
-
-
-async def _latency(bench: Bench, load_per_s: int) -> dict[str, Any]:
-    """Event to acknowledged effect in ms, from a reader of the service's topic, worker and relay in one process."""
-    dsn = await bench.toy_database()
-    pool = await pool_of(dsn)
-    await bench.begin_at_the_end(pool)
-    await bench.feed([event(COMPANY)])
-    worker = bench.worker("simplest", dsn, relay=True)
-    await pool.close()
-    try:
-        seen = await _measure(bench, load_per_s, worker)
-    finally:
-        await asyncio.to_thread(worker.stop)
-    ordered = sorted(seen)
-    return {
-        "load_events_per_s": load_per_s,
-        "measured": len(ordered),
-        "p50_ms": round(1000 * ordered[len(ordered) // 2]),
-        "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)]),
+    return found | {
+        "rows_inserted_per_event": round(sum(inserted.values()) / EVENTS, 2),
+        "rows_inserted_per_s": round(per_s),
+        "copy_rows_per_s": round(copied),
+        "share_of_copy": round(per_s / copied, 3),
+        "copy_from_records_rows_per_s": round(copied_records),
+        "share_of_copy_from_records": round(per_s / copied_records, 3),
+        "tables": named(wrote),
     }
 
 
-async def _measure(bench: Bench, load_per_s: int, worker: Child) -> list[float]:
-    """Seconds per event. The first two seconds warm up and are not counted."""
-    sink = KafkaSink(bench.bootstrap, "bench-load")
-    await sink.start()
-    reader = KafkaSource(bench.bootstrap, "bench-reader", [EFFECTS], "bench-reader-0")
-    ends = await bench.ends([EFFECTS])
-    await reader.start(_positions({p.partition: end for p, end in ends.items()}))
-    await asyncio.sleep(5)
-    sent: dict[bytes, float] = {}
-    seen: list[float] = []
-    stop = asyncio.Event()
-    reading = asyncio.ensure_future(_read(reader, sent, seen, stop))
-    number = await _send(sink, sent, load_per_s, 2.0, 0)
-    await _arrived(sent, worker)
-    seen.clear()
-    await _send(sink, sent, load_per_s, LATENCY_S, number)
-    await _arrived(sent, worker)
-    stop.set()
-    await reading
-    await reader.stop()
-    await sink.stop()
-    return seen
+async def _two(bench: Bench) -> dict[str, Any]:
+    """Both begin together: they share the partitions while the company's facts still wait for its configuration."""
+    dsn = await bench.toy_database()
+    pool = await pool_of(dsn)
+    await control_ends(bench, pool)
+    workers = [bench.worker("simplest", dsn, beside="bench-two") for _ in range(2)]
+    try:
+        await bench.shared_out("bench-two", members=2)
+        async with pool.acquire() as db, db.transaction():
+            await db.execute(sql.SAVE_COMPANIES, [COMPANY.company], [COMPANY.model_dump(mode="json")])
+            await db.execute(sql.BUMP_CONTROL)
+        return dict(await bench.timed(pool, *workers, wanted=EVENTS_OF_TWO))
+    finally:
+        for worker in workers:
+            await asyncio.to_thread(worker.stop)
+        await pool.close()
 
 
-async def _arrived(sent: dict[bytes, float], worker: Child) -> None:
-    deadline = time.monotonic() + ARRIVE_TIMEOUT_S
-    while sent:
-        if worker.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(
-                f"{len(sent)} effects did not arrive within {ARRIVE_TIMEOUT_S:.0f} s of the last event, or the worker "
-                f"ended:\n{worker.log_tail(40)}"
-            )
-        await asyncio.sleep(0.05)
+async def _relayed(bench: Bench) -> dict[str, Any]:
+    dsn = await bench.toy_database()
+    pool = await pool_of(dsn)
+    worker = bench.worker("simplest", dsn, relay="relay")
+    try:
+        return dict(await bench.timed(pool, worker, wanted=EVENTS + 1))
+    finally:
+        await asyncio.to_thread(worker.stop)
+        await pool.close()
 
 
-def _positions(ends: dict[int, int]) -> Any:
-    async def load(partitions: Any) -> Any:
-        return {p: ends[p.number] for p in partitions}
-
-    return load
-
-
-async def _send(sink: KafkaSink, sent: dict[bytes, float], per_s: int, seconds: float, number: int) -> int:
-    """Send evenly; the events are made before, so that making them does not delay them."""
-    ready = [event(contact(f"a{n % ACCOUNTS}")) for n in range(number, number + int(per_s * seconds))]
-    records = [Outgoing(e.topic, **headers_and_value(e)) for e in ready]
-    ids = [str(e.envelope.id).encode() for e in ready]
-    began, at = time.perf_counter(), 0
-    while at < len(records):
-        due = min(len(records), int((time.perf_counter() - began) * per_s) + 1)
-        now = time.perf_counter()
-        sent.update((identity, now) for identity in ids[at:due])
-        await sink.send(records[at:due])
-        at = due
-        await asyncio.sleep(0.01)
-    return number + len(records)
-
-
-async def _read(reader: KafkaSource, sent: dict[bytes, float], seen: list[float], stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        for records in (await reader.fetch(2_000, 0.1)).values():
-            now = time.perf_counter()
-            for record in records:
-                cause = dict(record.headers)["ce_causationid"]
-                if cause in sent:
-                    seen.append(now - sent.pop(cause))
+async def _latency(bench: Bench, relayed: dict[str, Any]) -> dict[str, Any]:
+    """Event to acknowledged effect at half of what worker and relay reach together in one process."""
+    dsn = await bench.toy_database()
+    pool = await pool_of(dsn)
+    await bench.begin_at_the_end(pool)
+    await bench.feed([configuration()])
+    load = relayed["per_s"] // 2
+    worker = bench.worker("simplest", dsn, relay="relay")
+    try:
+        async with Watch.open(bench.bootstrap, EFFECTS) as watch:
+            await asyncio.sleep(4)
+            for seconds in (2, LATENCY_S):
+                watch.seen.clear()
+                await send_evenly(bench.bootstrap, list(contacts(load * seconds, first=watch.sent)), load, watch)
+                await arrived(watch, worker)
+    finally:
+        await asyncio.to_thread(worker.stop)
+        await pool.close()
+    seen = [1000 * seconds for seconds in watch.seen]
+    return {
+        "load_events_per_s": load,
+        "measured": len(seen),
+        "p50_ms": round(percentile(seen, 0.5)),
+        "p99_ms": round(percentile(seen, 0.99)),
+    }

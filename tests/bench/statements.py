@@ -10,7 +10,9 @@ from services.cash_application.handlers import CashApplicationHandler
 from shared.bus.memory import MemoryLog, MemorySink
 from shared.events.codec import Event
 from shared.runtime import loops
-from tests.bench import cash, simplest
+from tests.bench import cash
+from tests.bench.figures import Row
+from tests.bench.load import COMPANY
 from tests.bench.world import Bench, pool_of
 from tests.builders import event
 from tests.store.runtime.conftest import ALL_TOPICS, World
@@ -26,12 +28,21 @@ async def run(bench: Bench) -> dict[str, Any]:
     toy = [event(contact(f"a{n}")) for n in range(offsets[-1])]
     paid = cash.payments()
     found = {
-        "simplest": await _counts(await bench.toy_database(), ToyHandler(), [event(simplest.COMPANY)], toy),
+        "simplest": await _counts(await bench.toy_database(), ToyHandler(), [event(COMPANY)], toy),
         "cash_application": await _counts(
             await bench.database("cash_application"), CashApplicationHandler(), cash.books(), paid[: offsets[-1]]
         ),
     }
     return {name: {"per_batch": counts, "constant": len(set(counts.values())) == 1} for name, counts in found.items()}
+
+
+def rows(found: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name in ("simplest", "cash_application"):
+        counts = [*found[name]["per_batch"].values()]
+        what = f"SQL statements per batch of {'/'.join(map(str, SIZES))}, {name}"
+        rows.append(Row(what, " / ".join(map(str, counts)), "constant", found[name]["constant"]))
+    return rows
 
 
 async def _counts(dsn: str, handler: Any, before: Sequence[Event], facts: Sequence[Event]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP MEMBER relay|no-relay`: consumes until SIGTERM."""
+"""`python -m tests.bench.worker HANDLER DSN BOOTSTRAP GROUP MEMBER relay|no-relay|only-relay`: until SIGTERM."""
 
 import asyncio
 import gc
@@ -24,11 +24,14 @@ async def main(handler: str, dsn: str, bootstrap: str, group: str, member: str, 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runtime.no_new_work.set)
     source = KafkaSource(bootstrap, group, READS[SERVICE], member)
     relaying = None
-    if relay == "relay":
+    if relay != "no-relay":
         relaying = asyncio.ensure_future(loops.run_relay(runtime, KafkaSink(bootstrap, f"{member}-relay")))
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-    await loops.run_consumer(runtime, source)
+    if relay == "only-relay":
+        await runtime.no_new_work.wait()
+    else:
+        await loops.run_consumer(runtime, source)
     runtime.relay_stop.set()
     if relaying is not None:
         await relaying

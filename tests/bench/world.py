@@ -4,6 +4,7 @@ What is measured runs in a process of its own (`tests.bench.worker`), so that fe
 """
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -11,10 +12,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local import databases
@@ -34,9 +38,11 @@ from tests.builders import headers_and_value
 from tests.store.runtime.conftest import SERVICE
 from tests.store.runtime.toy import metadata as toy_metadata
 
-FEED_PART = 1_000
+FEED_PART, SEND_PART = 1_000, 5_000
+JOIN_TIMEOUT_S = 60.0
 POLL_S = 0.05
 WAIT_TIMEOUT_S = 300.0
+Relay = Literal["relay", "no-relay", "only-relay"]
 
 
 @dataclass
@@ -82,6 +88,31 @@ class Bench:
             await sink.send([Outgoing(e.topic, **headers_and_value(e)) for e in events[start : start + FEED_PART]])
         await sink.stop()
 
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Records that are made as they go."""
+        sink, rest = KafkaSink(self.bootstrap, "bench"), iter(records)
+        await sink.start()
+        while part := list(islice(rest, SEND_PART)):
+            await sink.send(part)
+        await sink.stop()
+
+    async def shared_out(self, group: str, *, members: int) -> None:
+        """Wait until the group has so many members and every one of them has its partitions."""
+        client = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await client.start()
+        deadline = time.monotonic() + JOIN_TIMEOUT_S
+        try:
+            while True:
+                (answer,) = await client.describe_consumer_groups([group])
+                (found,) = answer.to_object()["groups"]
+                if found["state"] == "Stable" and len(found["members"]) == members:
+                    return
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"the group {group} does not come to rest with {members} members: {found}")
+                await asyncio.sleep(0.2)
+        finally:
+            await client.close()
+
     async def ends(self, topics: Iterable[str]) -> Mapping[TopicPartition, int]:
         """Where each partition ends now."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
@@ -98,11 +129,11 @@ class Bench:
         async with pool.acquire() as db:
             await db.copy_records_to_table("kafka_cursor", records=rows)
 
-    def worker(self, handler: str, dsn: str, *, relay: bool = False, beside: str = "") -> Child:
+    def worker(self, handler: str, dsn: str, *, relay: Relay = "no-relay", beside: str = "") -> Child:
         """Start a worker process (see tests.bench.worker), in a group of its own or in the group `beside`."""
         self.workers += 1
         member = f"bench-{self.workers}"
-        arguments = [handler, dsn, self.bootstrap, beside or member, member, "relay" if relay else "no-relay"]
+        arguments = [handler, dsn, self.bootstrap, beside or member, member, relay]
         command = [sys.executable, "-m", "tests.bench.worker", *arguments]
         log = self.folder / f"worker-{self.workers}.log"
         return spawn("worker", command, log, environment=dict(os.environ), cwd=REPOSITORY)
@@ -139,10 +170,16 @@ def _alive(workers: Sequence[Child], deadline: float) -> None:
             raise RuntimeError(f"the worker ended or does not come to an end:\n{worker.log_tail(40)}")
 
 
+def quiet_producer() -> None:
+    """A topic that was just made has no leader for a moment; the producer tries again and says so each time."""
+    logging.getLogger("aiokafka.producer.sender").setLevel(logging.CRITICAL)
+
+
 @asynccontextmanager
 async def bench() -> AsyncIterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="recoup-bench-") as folder, ExitStack() as stack:
         os.chmod(folder, 0o755)
+        quiet_producer()
         kafka = KafkaServer(Path(folder) / "kafka")
         kafka.start()
         stack.callback(kafka.stop)

@@ -33,6 +33,7 @@ POLICIES_REFUSED = Gauge("recoup_policies_refused", "Activated policies that thi
 MARKER_AGE = Gauge("recoup_marker_age_seconds", "Wall-clock age of the last complete tick")
 MARKERS_OPEN = Gauge("recoup_markers_open", "Markers that were read and are not yet forwarded")
 TIMERS_FIRED = Counter("recoup_timers_fired_total", "Timers fired")
+DAY_PARTS = Counter("recoup_day_parts_total", "Parts of a closed day's work that this process did")
 TIMERS_FAILED = Counter("recoup_timers_failed_total", "Timers that failed and were put back")
 TIMERS_LATE = Gauge("recoup_timers_late_seconds", "How long the oldest due timer has been due", ["clock"])
 TIMERS_WAITING = Gauge("recoup_timers_put_back", "Timers that failed at least once and wait for another try")

@@ -128,6 +128,7 @@ async def day_part_once(runtime: "Runtime") -> int:
                 await markers.add_day_parts(db, [second_phase(runtime.service, work, rows[0]["envelope"])])
             state = "working" if again else "ready"
             await db.execute(sql.SET_MARKER_STATES, [work.number], [state], [1 if again else 0])
+    metrics.DAY_PARTS.inc()
     runtime.relay_wanted.set()
     return 1
 

@@ -192,6 +192,14 @@ async def test_fired_and_failed_timers_are_counted_apart(world: World) -> None:
     assert meter.grown()[1] == 1
 
 
+async def test_the_parts_of_a_closed_day_are_counted_where_they_are_done(world: World) -> None:
+    runtime, source = await member(world)
+    meter = Meter("recoup_day_parts_total")
+    world.mark(closed=date(2026, 1, 5))
+    await world.settle(runtime, source)
+    assert meter.grown() == [world.handler.day_parts + 1], "each part, and the second phase"
+
+
 async def test_the_lag_grows_older_from_the_look_that_saw_it_until_it_is_taken(world: World, monkeypatch) -> None:
     runtime, source = await member(world)
     watch, at_s = Watch(), [1_000.0]

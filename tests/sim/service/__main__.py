@@ -1,10 +1,9 @@
-"""`python -m tests.sim.service --seeds N --first S [--bug NAME] [--twice]`: exit 1 and a replay command on a finding.
+"""`python -m tests.sim.service --seeds N --first S [--bug NAME]`: seeds that failed once are played first; exit 1 and a
+replay command on a finding.
 
 With --bug a planted bug is switched on, and the run ends at the first seed that catches it (exit 1), or with 0.
 """
 
-import asyncio
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,11 +16,13 @@ from shared.events import catalogue
 # Few partitions mean few copies of each marker; the number is a matter of deployment, the code is the same.
 catalogue.PARTITIONS = 3
 
-from tests.sim.service import bugs, databases, server  # noqa: E402
-from tests.sim.service.run import Outcome, simulate  # noqa: E402
+from tests.sim.service import bugs, server  # noqa: E402
+from tests.sim.service.pool import Asked, play  # noqa: E402
+from tests.sim.service.run import Outcome  # noqa: E402
 
-REPLAY = "python -m tests.sim.service --seeds 1 --first {seed}"
+REGRESSIONS = Path(__file__).with_name("regressions.txt")
 SHOWN_MAX = 6
+PROGRESS_S = 60
 
 
 def main(
@@ -31,48 +32,67 @@ def main(
     twice: Annotated[bool, typer.Option(help="run every seed twice and compare the logs")] = False,
     keep_going: Annotated[bool, typer.Option(help="do not end at the first finding")] = False,
     verbose: Annotated[bool, typer.Option(help="say what every seed did")] = False,
+    processes: Annotated[int, typer.Option(help="how many play at a time")] = 2,
 ) -> None:
     """Simulate the five services in one world."""
-    raise typer.Exit(asyncio.run(_main(seeds, first, bug, twice, keep_going, verbose)))
-
-
-async def _main(seeds: int, first: int, bug: str, twice: bool, keep_going: bool, verbose: bool) -> int:
-    shm = Path("/dev/shm")
+    numbers = list(range(first, first + seeds))
+    if not bug and seeds > 1:
+        numbers = list(dict.fromkeys(kept() + numbers))
+    asked = Asked(tuple(numbers), bug, twice)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None)))
-        folder.chmod(0o755)
-        admin = server.start(stack)
-        async with databases.opened(admin) as stores:
-            with bugs.planted(bug):
-                wanted = range(first, first + seeds)
-                return await _seeds(wanted, stores, folder / "blobs", bug, twice, keep_going, verbose)
+        raise typer.Exit(_played(asked, server.start(stack), keep_going, verbose, processes))
 
 
-async def _seeds(seeds: range, stores, folder: Path, bug: str, twice: bool, keep_going: bool, verbose: bool) -> int:  # noqa: ANN001
-    began, failed = time.monotonic(), 0
-    for n, seed in enumerate(seeds, 1):
-        outcome = await simulate(seed, stores, folder, alone=bool(bug))
-        if twice and outcome.digest != (again := await simulate(seed, stores, folder, alone=True)).digest:
-            outcome.findings.append(("same hash", f"{outcome.digest[:12]} and then {again.digest[:12]}"))
+def _played(asked: Asked, admin_dsn: str, keep_going: bool, verbose: bool, processes: int) -> int:
+    began = told = time.monotonic()
+    count = records = failed = 0
+    for outcome in play(asked, admin_dsn, processes):
+        count, records = count + 1, records + outcome.records
         if verbose:
-            print(f"seed {seed}: {outcome.records} records, {outcome.blocked} blocked, faults {outcome.faults}")
+            print(f"seed {outcome.seed}: {outcome.records} records, {outcome.blocked} blocked, faults {outcome.faults}")
             print(f"  {outcome.digest[:16]} {dict(sorted(outcome.done.items()))}", flush=True)
         if outcome.findings:
             failed += 1
-            _show(outcome, n, bug)
+            _show(outcome, asked.bug)
+            if not asked.bug:
+                keep(outcome)
             if not keep_going:
                 break
-    took = time.monotonic() - began
-    print(f"service tier: {n} seeds in {took:.1f} s ({60 * n / took:.0f} a minute), {failed} with findings")
+        if time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            print(_sum(count, records, told - began, failed), flush=True)
+    print(_sum(count, records, time.monotonic() - began, failed), flush=True)
     return 1 if failed else 0
 
 
-def _show(outcome: Outcome, number: int, bug: str) -> None:
-    print(f"seed {outcome.seed} (the {number}. of this run), faults {', '.join(outcome.faults)}:")
+def _sum(count: int, records: int, took_s: float, failed: int) -> str:
+    rate = f"{60 * count / took_s:.0f} a minute"
+    return f"service tier: {count} seeds, {records} records in {took_s:.1f} s ({rate}), {failed} with findings"
+
+
+def _show(outcome: Outcome, bug: str) -> None:
+    print(f"seed {outcome.seed}, faults {', '.join(outcome.faults)}:")
     for rule, sentence in outcome.findings[:SHOWN_MAX]:
         print(f"  [{rule}] {sentence}")
-    planted = f" --bug {bug}" if bug else ""
-    print(f"replay: {REPLAY.format(seed=outcome.seed)}{planted}", flush=True)
+    print(f"replay: {replay(outcome.seed, bug)}", flush=True)
+
+
+def replay(seed: int, bug: str = "") -> str:
+    if bug:
+        return f"python -m tests.sim.service --seeds 1 --first {seed} --bug {bug}"
+    return f"make sim TIER=service SEED={seed}"
+
+
+def kept() -> list[int]:
+    """Seeds that failed once: lines of `<seed> <invariant> …`."""
+    return [int(line.split()[0]) for line in REGRESSIONS.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def keep(outcome: Outcome) -> None:
+    if outcome.seed not in kept():
+        rule, sentence = outcome.findings[0]
+        with REGRESSIONS.open("a", encoding="utf-8") as file:
+            file.write(f"{outcome.seed} {rule}: {sentence[:120]}\n")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,11 @@ from tests.sim.service.camt import Line, statement
 
 COMPANY, BANK = "sim", "EUR-1"
 MONDAY = date(2026, 1, 12)
+MORNING, AFTERNOON = 9, 16
 OPENING_MINOR = 5_000_000
 COMPANY_IBAN = iban("DE", "201908004711081500")
+LENGTHS = (2, 2, 2, 2, 3, 3, 4, 4, 4)
+"""Days of a plan. A hold is ordered on the third day and lifted on the fourth."""
 KINDS = ("right", "reference", "partial", "double", "returned", "unidentified", "named", "nothing", "nothing")
 """What becomes of a document: paid in full by number, by our reference, in part, twice, paid and taken back, paid by a
 stranger, paid by its debtor without a word, or not paid."""
@@ -55,13 +58,18 @@ class Action:
 
 @dataclass
 class Day:
-    """Files in the order in which they come, then actions behind the morning's and the afternoon's tick."""
+    """Files in the order in which they come, then actions in the morning and in the afternoon; `ticks` are the hours
+    at which a tick comes before them, MORNING or AFTERNOON."""
 
     on: date
+    ticks: tuple[int, ...] = (MORNING, AFTERNOON)
     files: list[tuple[str, str, bytes]] = field(default_factory=list)
     morning: list[Action] = field(default_factory=list)
     afternoon: list[Action] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+
+    def parts(self) -> tuple[tuple[int, list[Action]], ...]:
+        return (MORNING, self.morning), (AFTERNOON, self.afternoon)
 
 
 @dataclass
@@ -85,11 +93,12 @@ def banking_day_before(on: date) -> date:
     return on - timedelta(days=3 if on.weekday() == 0 else 1)
 
 
-def draw(seed: int) -> Plan:
-    """The plan of a seed: 3 to 6 accounts, 10 to 20 documents, 3 or 4 days."""
-    rng = Random(f"business/{seed}")
-    accounts = [_account(n) for n in range(1, rng.randint(4, 6) + 1)]
-    days = [Day(MONDAY + timedelta(days=n)) for n in range(rng.choice((3, 4, 4)))]
+def draw(number: int) -> Plan:
+    """The plan of that number: 2 to 4 days, 2 to 6 accounts, 4 to 16 documents; most are small."""
+    rng = Random(f"business/{number}")
+    length = rng.choice(LENGTHS)
+    accounts = [_account(n) for n in range(1, rng.randint(2, length + 2) + 1)]
+    days = [Day(MONDAY + timedelta(days=n), _ticks(rng, n, length)) for n in range(length)]
     documents = _documents(rng, accounts, days)
     # The first account owes much and is late: warned on the second day, held on the fourth.
     documents[0] = Document("R-9001", "C-1", 250_000, date(2025, 11, 20), date(2025, 12, 20), _reference("9001"))
@@ -99,6 +108,13 @@ def draw(seed: int) -> Plan:
     _act(rng, plan)
     _files(plan)
     return plan
+
+
+def _ticks(rng: Random, n: int, length: int) -> tuple[int, ...]:
+    """The second morning sends what the first day asked for; an afternoon's tick carries the last day's actions."""
+    morning = rng.random() < 0.6 or n == 1 or n == 3
+    afternoon = rng.random() < 0.3 or (n == 3 and n == length - 1)
+    return (MORNING,) * morning + (AFTERNOON,) * afternoon
 
 
 def _account(n: int) -> Account:
@@ -112,7 +128,7 @@ def _reference(body: str) -> str:
 
 def _documents(rng: Random, accounts: list[Account], days: list[Day]) -> list[Document]:
     found = []
-    for n in range(rng.randint(10, 16)):
+    for n in range(rng.randint(4, 4 * len(days))):
         account = accounts[n % len(accounts)]
         new = rng.random() < 0.25
         document_on = days[0].on if new else days[0].on - timedelta(days=rng.randint(20, 50))

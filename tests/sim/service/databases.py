@@ -1,4 +1,4 @@
-"""Five databases of one worker on a PostgreSQL without fsync, made from migrated templates and emptied per run.
+"""Five databases of one process on the simulation's PostgreSQL, made from migrated templates and emptied per run.
 
 Sessions wait 50 ms for a lock, so that a step that meets another's open transaction is put back and not awaited.
 """
@@ -14,7 +14,7 @@ import asyncpg
 
 from deploy.local import databases
 from shared.db.migrate import upgrade
-from shared.db.pool import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, SERVER_SETTINGS, keep, prepare
+from shared.db.pool import CONNECT_TIMEOUT_S, SERVER_SETTINGS, keep, prepare
 
 SERVICES = ("ingest", "cash_application", "collections", "notifications", "reporting")
 PASSWORD = "test"
@@ -24,6 +24,7 @@ SESSION = SERVER_SETTINGS | {
     "lock_timeout": "50",
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",
+    "statement_timeout": "0",
 }
 Pools = dict[tuple[str, int], asyncpg.Pool]
 TRUNCATE_EVERY = 40
@@ -45,7 +46,9 @@ class SimConnection(asyncpg.Connection):
         return rows
 
 
-WAITING = "select pid from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'"
+WAITING = """
+select pid from pg_stat_activity where application_name = $1 and datname = $2 and wait_event_type = 'Lock'
+"""
 LOCKS_ACCOUNTS = "for update of a"
 
 
@@ -70,7 +73,7 @@ class Databases:
 
     async def waits(self, service: str, member: int) -> bool:
         """Whether a session of the member waits for a lock."""
-        return bool(await self._admin.fetch(WAITING, f"{service}-{member}"))
+        return bool(await self._admin.fetch(WAITING, f"{service}-{member}", own_name(service)))
 
     async def rows(self, service: str, statement: str, *values: object) -> list[asyncpg.Record]:
         return await self._owners[service].fetch(statement, *values)
@@ -93,20 +96,50 @@ def delete_statement(service: str) -> str:
     return ";".join(["set local session_replication_role = replica", *(f'delete from "{table.name}"' for table in tables), *restarts])
 
 
+async def make_templates(admin_dsn: str) -> None:
+    """The roles and a migrated database per service, of which every worker makes its own."""
+    admin = await databases.connect(admin_dsn)
+    try:
+        for service in SERVICES:
+            await databases.ensure_roles(admin, service, PASSWORD)
+            role = databases.roles_of(service).application
+            await admin.execute(f"alter role {role} set deadlock_timeout = '{DEADLOCK_MS}ms'")
+            await databases.ensure_database(admin, template_of(service), service)
+    finally:
+        await admin.close()
+    for service in SERVICES:
+        await _migrate(admin_dsn, service)
+
+
+async def _migrate(admin_dsn: str, service: str) -> None:
+    await databases.grant_inside(databases.on_database(admin_dsn, template_of(service)), service)
+    await upgrade(databases.addresses(admin_dsn, template_of(service), service, PASSWORD).owner_dsn, service)
+
+
+def own_name(service: str) -> str:
+    """The name of this process's database of a service."""
+    return f"sim_{os.getpid()}_{service}"
+
+
+def template_of(service: str) -> str:
+    return f"sim_template_{service}"
+
+
 @asynccontextmanager
 async def opened(admin_dsn: str) -> AsyncIterator[Databases]:
-    """Databases of this worker; dropped at the end."""
+    """Databases of this process, made of the templates; they go with the server."""
     pools: Pools = {}
     owners: dict[str, asyncpg.Connection] = {}
-    names = {service: f"sim_{os.getpid()}_{service}" for service in SERVICES}
     admin = await asyncpg.connect(admin_dsn)
     try:
         for service in SERVICES:
-            address = await _make(admin_dsn, names[service], service)
-            owners[service] = await asyncpg.connect(databases.on_database(admin_dsn, names[service]))
+            name = own_name(service)
+            await databases.ensure_database(admin, name, service, template_of(service))
+            owners[service] = await asyncpg.connect(databases.on_database(admin_dsn, name))
             await prepare(owners[service])
+            dsn = databases.addresses(admin_dsn, name, service, PASSWORD).dsn
             for member in range(MEMBERS):
-                pools[service, member] = await _pool(address.dsn, f"{service}-{member}")
+                pools[service, member] = await _pool(dsn, f"{service}-{member}")
         yield Databases(pools, owners, admin)
     finally:
         for pool in pools.values():
@@ -114,7 +147,6 @@ async def opened(admin_dsn: str) -> AsyncIterator[Databases]:
         for owner in owners.values():
             await owner.close()
         await admin.close()
-        await _drop(admin_dsn, list(names.values()))
 
 
 async def _pool(dsn: str, application: str) -> asyncpg.Pool:
@@ -123,36 +155,8 @@ async def _pool(dsn: str, application: str) -> asyncpg.Pool:
         min_size=1,
         max_size=4,
         timeout=CONNECT_TIMEOUT_S,
-        command_timeout=COMMAND_TIMEOUT_S,
         connection_class=SimConnection,
         init=prepare,
         reset=keep,
         server_settings={**SESSION, "application_name": application},
     )
-
-
-async def _make(admin_dsn: str, name: str, service: str) -> databases.DatabaseAddress:
-    """A database from the service's migrated template, which is made once per server and migrated state."""
-    admin = await databases.connect(admin_dsn)
-    template = f"simtemplate_{os.getpid()}_{service}"
-    try:
-        await databases.ensure_roles(admin, service, PASSWORD)
-        role = databases.roles_of(service).application
-        await admin.execute(f"alter role {role} set deadlock_timeout = '{DEADLOCK_MS}ms'")
-        await databases.ensure_database(admin, template, service)
-        await databases.grant_inside(databases.on_database(admin_dsn, template), service)
-        await upgrade(databases.addresses(admin_dsn, template, service, PASSWORD).owner_dsn, service)
-        await databases.ensure_database(admin, name, service, template)
-        await admin.execute(f"drop database {template} with (force)")
-    finally:
-        await admin.close()
-    return databases.addresses(admin_dsn, name, service, PASSWORD)
-
-
-async def _drop(admin_dsn: str, names: list[str]) -> None:
-    admin = await databases.connect(admin_dsn)
-    try:
-        for name in names:
-            await admin.execute(f"drop database if exists {name} with (force)")
-    finally:
-        await admin.close()

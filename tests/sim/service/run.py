@@ -1,9 +1,12 @@
 """One seed: its plan undisturbed, then with its faults, then the auditor. A seed is its own replay.
 
-Invariant: the outside answers alike in both runs, so that what differs is the work of faults alone.
+Several seeds share a plan, so that its undisturbed run is made once. Invariant: the outside answers alike in both runs,
+so that what differs is the work of faults alone.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,7 +29,8 @@ REPORTS = {
     "reconciliation": "select * from reconciliation where difference_minor is distinct from 0",
 }
 PARKED = "select key, code, error from parked_key order by key"
-RUN_TIMEOUT_S = 600
+RUN_TIMEOUT_S = 300
+SEEDS_PER_PLAN = 4
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Outcome:
     records: int = 0
     blocked: int = 0
     done: dict[str, int] = field(default_factory=dict)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass
@@ -58,21 +63,86 @@ def faults_of(seed: int) -> frozenset[str]:
     return frozenset(drawn | set(rng.sample(FAULTS, 2)))
 
 
-async def simulate(seed: int, stores: Databases, folder: Path, *, alone: bool = False) -> Outcome:
-    """Both runs of a seed and everything that is wrong with them; `alone`: only the disturbed one, nothing compared."""
-    plan, faults = draw(seed), faults_of(seed)
-    outcome = Outcome(seed, tuple(sorted(faults)))
-    if alone:
-        ran = await _run(seed, plan, faults, stores, folder, outcome)
-        outcome.findings += auditor.audit(ran.evidence) if ran else []
+def plan_of(seed: int) -> int:
+    """The number of a seed's plan."""
+    return (seed - 1) // SEEDS_PER_PLAN
+
+
+@dataclass
+class Calm:
+    """The undisturbed run of a plan, and what is wrong with it."""
+
+    number: int
+    ran: Ran | None
+    findings: list[tuple[str, str]]
+
+
+class Simulator:
+    """Runs seeds on the databases of one process; the last plan's undisturbed run is kept."""
+
+    def __init__(self, stores: Databases, folder: Path) -> None:
+        self._stores, self._folder = stores, folder
+        self._calm: Calm | None = None
+
+    async def simulate(self, seed: int, *, alone: bool = False) -> Outcome:
+        """Both runs of a seed and all that is wrong with them; `alone`: only the disturbed one, nothing compared."""
+        plan, faults = draw(plan_of(seed)), faults_of(seed)
+        outcome = Outcome(seed, tuple(sorted(faults)))
+        calm = None if alone else await self._undisturbed(seed, plan)
+        if calm is not None and calm.findings:
+            outcome.findings += [(rule, f"undisturbed: {sentence}") for rule, sentence in calm.findings]
+            return outcome
+        wild = await self._run(seed, plan, faults, outcome)
+        if wild is not None:
+            outcome.findings += auditor.audit(wild.evidence)
+        if wild is not None and calm is not None and calm.ran is not None:
+            outcome.findings += _compare(plan, calm.ran, wild)
         return outcome
-    calm = await _run(seed, plan, frozenset(), stores, folder, outcome)
-    wild = await _run(seed, plan, faults, stores, folder, outcome) if calm else None
-    if calm and wild:
-        outcome.findings += auditor.audit(calm.evidence)
-        outcome.findings += auditor.audit(wild.evidence)
-        outcome.findings += _compare(plan, calm, wild)
-    return outcome
+
+    async def _undisturbed(self, seed: int, plan: Plan) -> Calm:
+        number = plan_of(seed)
+        if self._calm is None or self._calm.number != number:
+            outcome = Outcome(seed, ())
+            ran = await self._run(seed, plan, frozenset(), outcome)
+            self._calm = Calm(number, ran, outcome.findings + (auditor.audit(ran.evidence) if ran else []))
+        return self._calm
+
+    async def _run(self, seed: int, plan: Plan, faults: frozenset[str], outcome: Outcome) -> Ran | None:
+        """A run to its end, None when it did not come there; its finding is noted."""
+        number = plan_of(seed)
+        rng = Random(f"outside/{number}")
+        mail = MailServer(number, refuse=rng.choice((0, 0, 10)), lose=rng.choice((0, 25)))
+        receiver = Receiver(number, fail=rng.choice((0, 60)))
+        clock, members = SimClock(instant(MONDAY, 5)), MEMBERS if faults else 1
+        world = World(self._stores, self._folder, clock, mail, receiver, members)
+        driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
+        await world.open()
+        try:
+            await _within(driver.run(), RUN_TIMEOUT_S)
+            return Ran(await _evidence(driver, outcome), driver, world.refused)
+        except Finding as finding:
+            outcome.findings.append((finding.rule, str(finding)))
+            outcome.findings += auditor.audit(await _evidence(driver, outcome))
+        except Exception as problem:  # whatever ends a run is a finding with its place
+            outcome.findings.append(("broken", _place(problem)))
+        finally:
+            await _abandon(driver)
+            await world.close()
+            outcome.records, outcome.blocked = world.log.appended, driver.blocked
+            outcome.done, outcome.pairs = dict(driver.done), driver.pairs
+        return None
+
+
+async def _within(run: Coroutine[Any, Any, None], seconds: int) -> None:
+    """Raises TimeoutError when the run takes longer; a second in which this process was stopped counts as one."""
+    task = asyncio.ensure_future(run)
+    for _ in range(seconds):
+        await asyncio.wait([task], timeout=1)
+        if task.done():
+            return task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    raise TimeoutError(f"the run did not end within {seconds} s")
 
 
 def _compare(plan: Plan, calm: Ran, wild: Ran) -> list[tuple[str, str]]:
@@ -82,33 +152,6 @@ def _compare(plan: Plan, calm: Ran, wild: Ran) -> list[tuple[str, str]]:
     if not without and wild.refused != calm.refused:
         found.append(("same state", f"refused {wild.refused}, undisturbed {calm.refused}"))
     return found
-
-
-async def _run(
-    seed: int, plan: Plan, faults: frozenset[str], stores: Databases, folder: Path, outcome: Outcome
-) -> Ran | None:
-    """A run to its end, None when it did not come there; its finding is noted."""
-    rng = Random(f"outside/{seed}")
-    mail = MailServer(seed, refuse=rng.choice((0, 0, 10)), lose=rng.choice((0, 25)))
-    receiver = Receiver(seed, fail=rng.choice((0, 60)))
-    world = World(stores, folder, SimClock(instant(MONDAY, 5)), mail, receiver, MEMBERS if faults else 1)
-    driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
-    await world.open()
-    try:
-        async with asyncio.timeout(RUN_TIMEOUT_S):
-            await driver.run()
-        return Ran(await _evidence(driver, outcome), driver, world.refused)
-    except Finding as finding:
-        outcome.findings.append((finding.rule, str(finding)))
-        outcome.findings += auditor.audit(await _evidence(driver, outcome))
-    except Exception as problem:  # whatever ends a run is a finding with its place
-        outcome.findings.append(("broken", _place(problem)))
-    finally:
-        await _abandon(driver)
-        await world.close()
-        outcome.records, outcome.blocked = world.log.appended, driver.blocked
-        outcome.done = dict(driver.done)
-    return None
 
 
 def _place(problem: Exception) -> str:

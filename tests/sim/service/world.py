@@ -36,6 +36,8 @@ from tests.sim.service.log import SimLog, SimSink, SimSource
 from tests.sim.service.outside import MailServer, Receiver, SimAsyncio, SimClock, SimLane
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+# In how many parts the work of a day is cut is a matter of deployment; two are enough to be out of order.
+DAY_PARTS = 2
 TOPICS = sorted({entry.topic for entry in EVENTS.values()})
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
@@ -72,6 +74,7 @@ class Member:
         world = self.world
         settings = _settings(self.service, self.index, world.folder)
         service = importlib.import_module(f"services.{self.service}.main").build(settings)
+        service.handler.day_parts = min(service.handler.day_parts, DAY_PARTS)
         pool = world.databases.pools[self.service, self.index]
         self.runtime = Runtime(
             service=self.service, settings=settings, handler=service.handler,

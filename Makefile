@@ -57,8 +57,9 @@ lint: environment ## ruff, rules and format
 	@$(IN) -m ruff check .
 	@$(IN) -m ruff format --check .
 
-bench: environment ## measure: events/s, statements per batch, ratio to a plain COPY, latency
-	@$(IN) -m tests.bench
+bench: environment ## measure everything in one table against its targets, about 20 minutes (ONLY="relay chain": only these)
+	@mkdir -p .local
+	@$(IN) -m tests.bench --out .local/bench.json $(foreach name,$(ONLY),--only $(name))
 
 parked: environment ## list what is parked, of SERVICE or of all: why, which event, what waits behind it
 	@$(STACK) parked $(SERVICE)

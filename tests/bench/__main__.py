@@ -9,8 +9,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,8 @@ async def on_two_servers(entries: Sequence[Entry], found: dict[str, Any]) -> Non
         return
     async with bench() as servers:
         for entry in entries:
-            load, at = machine()["load_average"], time.monotonic()
-            print(f"measuring {entry.name} ...", file=sys.stderr, flush=True)
-            found[entry.name] = told(entry, await entry.part.run(servers, **entry.options), load, at)
+            with noted(entry, found):
+                found[entry.name] = await entry.part.run(servers, **entry.options)
 
 
 def on_stacks(entries: Sequence[Entry], found: dict[str, Any]) -> None:
@@ -37,27 +37,36 @@ def on_stacks(entries: Sequence[Entry], found: dict[str, Any]) -> None:
     shared = [entry for entry in entries if entry.on == "shared stack"]
     with stack_of(services=False) if shared else nullcontext() as stack:
         for entry in shared:
-            found[entry.name] = noted(entry, lambda entry=entry: entry.part.run(stack, **entry.options))
+            with noted(entry, found):
+                found[entry.name] = entry.part.run(stack, **entry.options)
     for entry in entries:
         if entry.on == "own stack":
-            found[entry.name] = noted(entry, lambda entry=entry: entry.part.run(**entry.options))
+            with noted(entry, found):
+                found[entry.name] = entry.part.run(**entry.options)
 
 
-def noted(entry: Entry, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    load, at = machine()["load_average"], time.monotonic()
+@contextmanager
+def noted(entry: Entry, found: dict[str, Any]) -> Iterator[None]:
+    """Says what is measured and what came of it. An entry that fails is shown as such; the others go on."""
+    load, began = machine()["load_average"], time.monotonic()
     print(f"measuring {entry.name} ...", file=sys.stderr, flush=True)
-    found = measure()
-    return told(entry, found, load, at)
+    try:
+        yield
+    except Exception as problem:  # shown in the table, and the bench fails by it
+        traceback.print_exc()
+        found[entry.name] = {"error": f"{type(problem).__name__}: {problem}"}
+    found[entry.name] |= {"load_average_before": load, "took_s": round(time.monotonic() - began, 1)}
+    print(table(rows_of(entry, found)), file=sys.stderr, flush=True)
 
 
-def told(entry: Entry, found: dict[str, Any], load: object, at: float) -> dict[str, Any]:
-    found |= {"load_average_before": load, "took_s": round(time.monotonic() - at, 1)}
-    print(table(entry.part.rows(found)), file=sys.stderr, flush=True)
-    return found
+def rows_of(entry: Entry, found: dict[str, Any]) -> list[Row]:
+    if "error" in found[entry.name]:
+        return [Row(entry.name, "not measured", found[entry.name]["error"].splitlines()[0][:60], False)]
+    return entry.part.rows(found[entry.name])
 
 
-def rows_of(entries: Sequence[Entry], found: dict[str, Any]) -> list[tuple[Entry, Row]]:
-    return [(entry, row) for entry in entries if entry.name in found for row in entry.part.rows(found[entry.name])]
+def decides(entry: Entry, found: dict[str, Any]) -> bool:
+    return entry.decides or "error" in found[entry.name]
 
 
 def main() -> int:
@@ -72,13 +81,13 @@ def main() -> int:
     about = machine()
     asyncio.run(on_two_servers([entry for entry in wanted if entry.on == "servers"], found))
     on_stacks([entry for entry in wanted if entry.on != "servers"], found)
-    rows = rows_of(wanted, found)
+    rows = [(entry, row) for entry in wanted for row in rows_of(entry, found)]
     print(f"\n{about['cores']} cores, {about['memory_mb']} MB, load average at the beginning {about['load_average']}")
     print(table([row for _, row in rows]))
     document = {"machine": about, "found": found, "rows": [row.as_json() for _, row in rows]}
     if chosen.out:
         chosen.out.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    missed = [row for entry, row in rows if row.reached is False and (chosen.strict or entry.decides)]
+    missed = [row for entry, row in rows if row.reached is False and (chosen.strict or decides(entry, found))]
     for row in missed:
         print(f"FAILED {row.what}: {row.figure}, wanted {row.target}", file=sys.stderr)
     return 1 if missed else 0

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sample
 from deploy.local import actions
 from deploy.local.client import Client, open_client
 from deploy.local.local_stack import LocalStack
@@ -23,6 +22,7 @@ from sample.bank import BANK_ACCOUNTS, Detail, Entry, Statement
 from sample.business_days import step
 from sample.camt import Writer
 from sample.checksums import creditor_reference
+from sample.quarter import company
 from tests.bench.figures import Row, judged, percentile, plain
 from tests.bench.service_loads import POLICIES
 from tests.bench.stacks import stack_of
@@ -33,9 +33,7 @@ AMOUNT_MINOR = 200_000
 FIRST_DAY, DAYS_MAX = date(2026, 1, 5), 10
 ZONE = ZoneInfo("Europe/Berlin")
 ARRIVE_TIMEOUT_S = 60.0
-ONE_LEVEL = (
-    "levels:\n  - {level: 1, days_past_due: 4, kind: hold_warning, template: hold_warning, channel: email}\n"
-)
+ONE_LEVEL = "levels:\n  - {level: 1, days_past_due: 4, kind: hold_warning, template: hold_warning, channel: email}\n"
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Chain:
     statement: Statement | None = None
 
     async def configure(self) -> None:
-        body = {**sample.company(), "bank_accounts": sample.company()["bank_accounts"][:1]}
+        body = {**company(), "bank_accounts": company()["bank_accounts"][:1]}
         del body["company"]
         await self.client.call("otto", "PUT", "ingest", f"/v1/companies/{self.company}", key="configure", json=body)
         for path in sorted(POLICIES.glob("*.yaml")):
@@ -135,7 +133,7 @@ def _info(stack: LocalStack) -> StackInfo:
 async def _run(info: StackInfo) -> dict[str, Any]:
     client = open_client(info)
     try:
-        chain = Chain(client, sample.company()["company"])
+        chain = Chain(client, company()["company"])
         began = time.monotonic()
         await _until_held(chain)
         held_s = time.monotonic() - began

@@ -4,6 +4,7 @@ Both clocks are this process's own. An effect names its event by `ce_causationid
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,11 +23,6 @@ FETCH_MAX_WAIT_MS = 10
 
 Key = bytes
 KeyOf = Callable[[dict[str, bytes]], Key | None]
-
-
-def name_of(headers: dict[str, bytes]) -> Key:
-    """By what an event's effect is found: the name that the bench gave it, else its id."""
-    return headers.get("bench", headers["ce_id"])
 
 
 class Alive(Protocol):
@@ -81,9 +77,15 @@ class Watch:
         try:
             yield watch
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            await ended(reading)
             await consumer.stop()
+
+
+async def ended(watching: "asyncio.Future[None]") -> None:
+    """End a task that watches; what had ended it before is raised."""
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
 
 
 async def _read(consumer: AIOKafkaConsumer, watch: Watch, key_of: KeyOf) -> None:
@@ -95,9 +97,14 @@ async def _read(consumer: AIOKafkaConsumer, watch: Watch, key_of: KeyOf) -> None
                 watch.came(key_of(dict(message.headers)), now)
 
 
-async def send_evenly(bootstrap: str, records: list[Outgoing], per_s: float | None, watch: Watch) -> None:
-    """Send at an even pace, None all at once; the records are made before, so that making them delays nothing."""
-    ids = [name_of(dict(record.headers)) for record in records]
+async def send_evenly(
+    bootstrap: str, records: list[Outgoing], per_s: float | None, watch: Watch, keys: Sequence[Key] | None = None
+) -> None:
+    """Send at an even pace, None all at once; the records are made before, so that making them delays nothing.
+
+    `keys`: by what their effects are found, where it is not their ids.
+    """
+    ids = keys or [dict(record.headers)["ce_id"] for record in records]
     sink = KafkaSink(bootstrap, "bench-load")
     await sink.start()
     began, at = time.perf_counter(), 0

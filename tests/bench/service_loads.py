@@ -17,10 +17,11 @@ from uuid import UUID
 
 import yaml
 
-import sample
 from deploy.local import feed
 from deploy.local.client import Client, open_client
 from deploy.local.local_stack import LocalStack
+from sample.quarter import company
+from services.collections.domain.rows import AGE_CLASSES
 from shared.bus.kafka import KafkaSink
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Outgoing
@@ -29,10 +30,10 @@ from shared.events.catalogue import LEDGER, PARTITIONS
 from shared.events.collections import HoldLifted
 from shared.events.control import PolicyActivated
 from shared.events.facts import Fact
-from shared.ids import document_id
+from shared.ids import derive, document_id
 from shared.runtime import statements as sql
 from tests.bench import cash
-from tests.bench.latency import KeyOf, Watch, caused_by_of, send_evenly
+from tests.bench.latency import Key, KeyOf, Watch, caused_by_of, ended, send_evenly
 from tests.bench.stacks import ends_of, owner_of
 from tests.builders import event, headers_and_value
 from tests.scenario.cash_application.desk import CONFIG
@@ -41,6 +42,7 @@ POLICIES = Path(__file__).resolve().parents[2] / "deploy" / "policies"
 DAY = date(2026, 1, 5)
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 POLL_S = 0.004
+LIFTED_VERSION = 3
 
 
 def outgoing(fact: Fact) -> Outgoing:
@@ -91,10 +93,15 @@ class Load:
     def key_of(self) -> KeyOf:
         return caused_by_of(self.effect)
 
+    def effect_key(self, number: int) -> Key | None:
+        """By what the effect of an event is found; None: by the event's id."""
+        return None
+
     async def send(self, count: int, per_s: float | None, watch: Watch) -> None:
-        records = [outgoing(self.fact(number)) for number in range(self.made, self.made + count)]
+        numbers = range(self.made, self.made + count)
         self.made += count
-        await send_evenly(self.bootstrap, records, per_s, watch)
+        keys = [key for key in map(self.effect_key, numbers) if key is not None]
+        await send_evenly(self.bootstrap, [outgoing(self.fact(n)) for n in numbers], per_s, watch, keys)
 
     async def tell(self, records: list[Outgoing]) -> None:
         sink = KafkaSink(self.bootstrap, "bench-before")
@@ -162,6 +169,12 @@ class Notifications(Load):
     effect = "effect.confirmed"
     burst = 400
 
+    def key_of(self) -> KeyOf:
+        return lambda headers: headers["ce_subject"] if headers["ce_type"] == self.effect.encode() else None
+
+    def effect_key(self, number: int) -> Key | None:
+        return str(derive("effect", CONFIG.company, "hold", uuid("hold", number), LIFTED_VERSION)).encode()
+
     async def before(self) -> None:
         await super().before()
         db = await owner_of(self.stack, self.service)
@@ -170,8 +183,9 @@ class Notifications(Load):
 
     def fact(self, number: int) -> Fact:
         return HoldLifted(
-            company=CONFIG.company, hold_id=uuid("hold", number), version=3, account_id=f"H{number}", grade="restrict",
-            targets=[f"room-H{number}"], cause="nothing_overdue", policy="holds@1", from_at=AT, lease_s=864_000,
+            company=CONFIG.company, hold_id=uuid("hold", number), version=LIFTED_VERSION, account_id=f"H{number}",
+            grade="restrict", targets=[f"room-H{number}"], cause="nothing_overdue", policy="holds@1", from_at=AT,
+            lease_s=864_000,
         )  # fmt: skip
 
 
@@ -198,15 +212,13 @@ class Reporting(Load):
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[Watch]:
         watch = Watch()
-        watching = asyncio.ensure_future(self._look(watch))
+        watching = asyncio.ensure_future(self._look(watch, dict(self.ends)))
         try:
             yield watch
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await ended(watching)
 
-    async def _look(self, watch: Watch) -> None:
-        seen = dict(self.ends)
+    async def _look(self, watch: Watch, seen: dict[int, int]) -> None:
         db = await owner_of(self.stack, self.service)
         while True:
             rows = await db.fetch("select partition, next_offset from kafka_cursor where topic = $1", LEDGER)
@@ -221,12 +233,12 @@ class Reporting(Load):
         """An event is known by the place that it gets: nobody else writes to the topic."""
         records = [outgoing(self.fact(number)) for number in range(self.made, self.made + count)]
         self.made += count
-        await send_evenly(self.bootstrap, [self._placed(record) for record in records], per_s, watch)
+        await send_evenly(self.bootstrap, records, per_s, watch, [self._place_of(record) for record in records])
 
-    def _placed(self, record: Outgoing) -> Outgoing:
+    def _place_of(self, record: Outgoing) -> bytes:
         number = partition_of(record.key or b"", PARTITIONS)
         offset, self.ends[number] = self.ends[number], self.ends[number] + 1
-        return record._replace(number=number, headers=[*record.headers, ("bench", place(number, offset))])
+        return place(number, offset)
 
 
 @dataclass
@@ -246,7 +258,7 @@ class Ingest(Load):
     async def begin(self) -> None:
         assert self.stack.info is not None
         self.client = open_client(self.stack.info)
-        await feed.configure(self.client, sample.company())
+        await feed.configure(self.client, company())
         at = datetime.combine(DAY, time_of_day(6), UTC).isoformat()
         await self.client.call("feeder", "POST", "ingest", "/v1/clock", key=at, json={"at": at})
         customers = [
@@ -277,11 +289,11 @@ class Ingest(Load):
 
     async def _push(self, records: list[dict[str, Any]], key: str) -> None:
         assert self.client is not None
-        path = f"/v1/companies/{sample.company()['company']}/records"
+        path = f"/v1/companies/{company()['company']}/records"
         await self.client.call("feeder", "POST", "ingest", path, key=key, json={"records": records})
 
     def _document(self, number: int) -> UUID:
-        return document_id(sample.company()["company"], "ERP1", "invoice", f"X-{number}")
+        return document_id(company()["company"], "ERP1", "invoice", f"X-{number}")
 
     def _invoice(self, number: int) -> dict[str, Any]:
         return {
@@ -302,9 +314,10 @@ def uuid(kind: str, number: int) -> UUID:
 
 HELD_ACCOUNTS = (
     f"""
-insert into account (company, account_id, known, name, debtor_kind, status, currency, time_zone, access_targets)
+insert into account (company, account_id, known, name, debtor_kind, status, currency, time_zone, access_targets,
+    lateness)
 select '{CONFIG.company}', 'H' || g, true, 'Debtor ' || g, 'organisation', 'active', 'EUR', 'Europe/Berlin',
-    jsonb_build_array('room-H' || g) from generate_series(0, $1::int - 1) as g
+    jsonb_build_array('room-H' || g), '{[0] * AGE_CLASSES}' from generate_series(0, $1::int - 1) as g
 """,
     f"""
 insert into item (company, item_id, account_id, document_id, line, number, kind, side, version, currency,

@@ -37,6 +37,7 @@ from shared.events.codec import Event
 from shared.events.ledger import PaymentState
 from shared.runtime.day import part_of
 from shared.runtime.effects import DayWork
+from shared.runtime.start_statements import FROZEN
 
 LOOK_BACK_DAYS = 400
 NO_LATENESS = [0] * AGE_CLASSES
@@ -50,9 +51,9 @@ select distinct company, account_id from receipt
 where (company, payment_id) in (select * from unnest($1::text[], $2::uuid[]))
 """
 
-DAY_ACCOUNTS = """
+DAY_ACCOUNTS = f"""
 select a.company, a.account_id from account a
-where a.company = $1 and a.bucket % $2 = $3 and (
+where a.company = $1 and a.bucket % $2 = $3 and not {FROZEN.format(key="a.company || '/' || a.account_id")} and (
     exists (select from item i where i.company = a.company and i.account_id = a.account_id
             and i.remaining_minor > 0 and i.side = 'debit' and i.due_on < $4)
     or exists (select from promise p where p.company = a.company and p.account_id = a.account_id

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.bus.port import Partition, Record
+from shared.bus.port import Partition, Positions, Record
 from shared.errors import Stop, Transient
 
 START_TIMEOUT_S = 60.0
@@ -66,6 +66,18 @@ class KafkaReader:
         if freed := self._held - wanted:
             self._consumer.resume(*freed)
         self._held = wanted
+
+    async def seek(self, positions: Positions) -> None:
+        for partition, offset in positions.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
+
+    async def ends(self) -> dict[Partition, int]:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                found = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        except (KafkaError, TimeoutError, OSError) as problem:
+            raise Transient(f"Kafka does not tell the ends of its logs ({problem})") from problem
+        return {Partition(tp.topic, tp.partition): end for tp, end in found.items()}
 
     async def stop(self) -> None:
         try:

@@ -1,7 +1,7 @@
-"""Reading a log from its beginning without being a member of a group: the port of replays, and its memory adapter.
+"""Reading a log without being a member of a group: the port of replays and of a look back, and its memory adapter.
 
-Nobody's position is moved and nobody is rebalanced. A reader begins every partition at offset 0; a log that no longer
-begins there is refused, since what is built from it would lack its beginning.
+Nobody's position is moved and nobody is rebalanced. A reader begins every partition at offset 0 unless it is sought
+elsewhere; a log that no longer begins there is refused, since what is built from it would lack its beginning.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shared.bus.memory import MemoryLog
-from shared.bus.port import Partition, Record
+from shared.bus.port import Partition, Positions, Record
 
 
 class LogReader(Protocol):
@@ -20,6 +20,12 @@ class LogReader(Protocol):
     async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]: ...
 
     def hold(self, partitions: Collection[Partition]) -> None: ...
+
+    async def seek(self, positions: Positions) -> None: ...
+
+    async def ends(self) -> dict[Partition, int]:
+        """End of the log of each partition, now. Raises Transient."""
+        ...
 
     async def stop(self) -> None: ...
 
@@ -50,6 +56,12 @@ class MemoryReader:
 
     def hold(self, partitions: Collection[Partition]) -> None:
         self._held = frozenset(partitions)
+
+    async def seek(self, positions: Positions) -> None:
+        self._positions |= positions
+
+    async def ends(self) -> dict[Partition, int]:
+        return {partition: len(self._log.records[partition]) for partition in self._positions}
 
     async def stop(self) -> None:
         self._positions = {}

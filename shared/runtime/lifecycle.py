@@ -20,19 +20,22 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.blob import BlobStore
 from shared.bus.kafka import KafkaSink, KafkaSource
+from shared.bus.kafka_log import KafkaReader
 from shared.bus.port import Sink, Source
 from shared.clock import WallClock
 from shared.db.migrate import head_reached, upgrade
 from shared.db.pool import create_engine, create_pool
+from shared.edge import answer_error
 from shared.errors import Stop, Transient
 from shared.events.catalogue import READS
 from shared.failure_text import failure_text
 from shared.http import make_app
 from shared.logs import configure
-from shared.runtime import gauges, halts, loops, operating
+from shared.runtime import gauges, halts, loops, operating, start
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
 from shared.runtime.progress import router as progress_router
@@ -40,6 +43,7 @@ from shared.runtime.transaction import TRANSIENT, Unit
 from shared.settings import Role, ServiceSettings
 
 STOP_TIMEOUT_S = 20.0
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 Background = Callable[["Runtime", asyncio.Event], Awaitable[None]]
 
 
@@ -88,6 +92,8 @@ class Runtime:
     no_new_work: asyncio.Event = field(default_factory=asyncio.Event)
     relay_stop: asyncio.Event = field(default_factory=asyncio.Event)
     failing: dict[str, str] = field(default_factory=dict)
+    starting: bool = False
+    """Whether it is not known yet if the store is as old as what was published: nothing may be decided."""
 
     async def ready(self) -> dict[str, bool | str]:
         """Named checks for readiness: True, or what is wrong."""
@@ -146,7 +152,22 @@ def create_app(service: Service, runtime: Runtime) -> FastAPI:
         **service.app_options,
     )
     app.state.runtime, app.state.retry = runtime, service.retry
+    app.add_middleware(NotBeforeStart, runtime=runtime)
     return app
+
+
+class NotBeforeStart:
+    """Refuses with 503 whatever may change something while the process does not know yet from where it goes on."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self._app, self._runtime = app, runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._runtime.starting and scope["method"] not in READING:
+            problem = Transient("the service starts and looks what it has published; ask again in a moment")
+            await answer_error(problem, None)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 async def serve(service: Service, settings: ServiceSettings) -> int:
@@ -170,11 +191,12 @@ def _collect_less_often() -> None:
 
 async def _run(service: Service, settings: ServiceSettings, runtime: Runtime) -> int:
     failures: list[BaseException] = []
+    runtime.starting = True
     server = _server(service, settings, runtime)
     tail = [asyncio.ensure_future(_watched(runtime, server.serve(), failures))]
     tasks: list[asyncio.Future[None]] = []
     try:
-        if await _store_is_there(service, settings, runtime):
+        if await _store_is_there(service, settings, runtime) and await _past_is_known(settings, runtime):
             working = _working_loops(service, settings, runtime)
             tasks = [asyncio.ensure_future(_watched(runtime, job, failures)) for job in working]
             tail += [asyncio.ensure_future(_watched(runtime, job, failures)) for job in _relay(settings, runtime)]
@@ -226,6 +248,25 @@ async def _store_is_there(service: Service, settings: ServiceSettings, runtime: 
         return True
 
     return bool(await loops.patiently(runtime, "start", look))
+
+
+async def _past_is_known(settings: ServiceSettings, runtime: Runtime) -> bool:
+    """Compare the store with what stands in the log under our name, before anything works. False when the process is
+    no longer wanted. Raises Stop when it must not go on."""
+
+    async def look() -> start.Found:
+        reader = KafkaReader(settings.kafka_bootstrap, f"{runtime.service}-{settings.instance}-start")
+        return await start.look(runtime.pool, reader, runtime.service)
+
+    found = await loops.patiently(runtime, "start.log", look)
+    if found is None:
+        return False
+    if found.frozen:
+        told = f"{len(found.frozen)} keys are frozen: `make parked SERVICE={runtime.service}`"
+        runtime.log.error("store_is_older_than_its_output", keys=len(found.frozen), what_to_do=told)
+    runtime.unit.start = found.start
+    runtime.starting = False
+    return True
 
 
 def _relay(settings: ServiceSettings, runtime: Runtime) -> list[Awaitable[None]]:

@@ -102,7 +102,9 @@ async def timers_once(runtime: "Runtime") -> int:
         part, due, marker = await db.fetchrow(sql.ANYTHING_TO_DO, runtime.clock.now())
     done = await day_part_once(runtime) if part else 0
     done += await due_once(runtime) if due else 0
-    while (marker or done) and await markers.forward_once(runtime.pool, runtime.service, runtime.handler):
+    while (marker or done) and await markers.forward_once(
+        runtime.pool, runtime.service, runtime.handler, runtime.unit.start
+    ):
         runtime.relay_wanted.set()
         done += 1
     return done

@@ -22,13 +22,22 @@ from shared.runtime import statements as sql
 from shared.runtime.day import parts_of
 from shared.runtime.effects import DayWork, Handler
 from shared.runtime.outbox import CODE_VERSION, OutboxRow, write_rows
+from shared.runtime.start import NOTHING_BEFORE, Start
 
 PARKED_NAMED_MAX = 100
 ALL_COMPANIES = "*"
 
 
-async def count(db: asyncpg.Connection, service: str, handler: Handler, expected: int, events: Sequence[Event]) -> None:
-    """Count the markers of a batch; a complete tick moves the clock, a complete day.closed starts the day's work."""
+async def count(
+    db: asyncpg.Connection,
+    service: str,
+    handler: Handler,
+    expected: int,
+    events: Sequence[Event],
+    start: Start = NOTHING_BEFORE,
+) -> None:
+    """Count the markers of a batch; a complete tick moves the clock, a complete day.closed starts the day's work,
+    unless it is older than the `start`."""
     if not events:
         return
     places = {(e.data.number, e.topic, int(e.key)): e for e in events}
@@ -54,11 +63,16 @@ async def count(db: asyncpg.Connection, service: str, handler: Handler, expected
     )
     complete = sorted((row for row in counted if row["left"] == 0), key=lambda row: row["number"])
     if complete:
-        await _complete(db, service, handler, complete, {n: fresh[n][0] for n in numbers})
+        await _complete(db, service, handler, complete, {n: fresh[n][0] for n in numbers}, start)
 
 
 async def _complete(
-    db: asyncpg.Connection, service: str, handler: Handler, rows: list[asyncpg.Record], events: dict[int, Event]
+    db: asyncpg.Connection,
+    service: str,
+    handler: Handler,
+    rows: list[asyncpg.Record],
+    events: dict[int, Event],
+    start: Start,
 ) -> None:
     ticks = [row for row in rows if row["type"] == ClockTicked.TYPE]
     days = [row for row in rows if row["type"] == DayClosed.TYPE]
@@ -72,14 +86,21 @@ async def _complete(
         await db.execute(
             sql.CLOSE_DAYS, list(latest), [b.date for b in latest.values()], [b.number for b in latest.values()]
         )
-    work = [_first_work(service, handler, row, events[row["number"]]) for row in rows]
+    acts = {row["number"] for row in rows if row["number"] > start.acts_after}
+    work = [_first_work(service, handler, row, events[row["number"]]) if row["number"] in acts else [] for row in rows]
     await db.execute(
         sql.SET_MARKER_STATES,
         [row["number"] for row in rows],
-        ["working" if timers else "ready" for timers in work],
+        [_state(row["number"], timers, start) for row, timers in zip(rows, work, strict=True)],
         [len(timers) for timers in work],
     )
     await add_day_parts(db, [timer for timers in work for timer in timers])
+
+
+def _state(number: int, work: list[dict[str, Any]], start: Start) -> str:
+    if number <= start.written_through:
+        return "written"
+    return "working" if work else "ready"
 
 
 def _first_work(service: str, handler: Handler, row: asyncpg.Record, event: Event) -> list[dict[str, Any]]:
@@ -142,7 +163,7 @@ def _envelope_body(event: Event) -> dict[str, str]:
     }
 
 
-async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler) -> bool:
+async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler, start: Start = NOTHING_BEFORE) -> bool:
     """Write this service's own form of the next marker whose work is done. False when there is none."""
     async with pool.acquire() as db, db.transaction():
         if not await db.fetchval(sql.TRY_FORWARD):
@@ -154,7 +175,15 @@ async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler) -> bo
         marker = await _own_marker(db, handler, row)
         known_at = datetime.fromisoformat(row["envelope"]["known_at"])
         business_date = date.fromisoformat(row["envelope"]["business_date"])
-        await write_markers(db, service, TOPICS_OF[service], marker, known_at=known_at, business_date=business_date)
+        await write_markers(
+            db,
+            service,
+            TOPICS_OF[service],
+            marker,
+            known_at=known_at,
+            business_date=business_date,
+            restored=start.restored,
+        )
         await db.execute(sql.MARK_WRITTEN, row["number"])
         await db.execute(sql.FORGET_SEEN, row["number"])
         await db.execute(sql.FORGET_MARKERS, row["number"])
@@ -206,6 +235,7 @@ async def write_markers(
     *,
     known_at: datetime,
     business_date: date,
+    restored: bool = False,
 ) -> None:
     """Write `marker` into every partition of `topics`. The caller holds the outbox lock exclusively."""
     value = encode(marker)
@@ -215,7 +245,7 @@ async def write_markers(
         for topic in topics
         for number in range(PARTITIONS)
     ]
-    await write_rows(db, rows)
+    await write_rows(db, rows, restored=restored)
 
 
 def _marker_row(

@@ -20,6 +20,7 @@ from shared.events.envelope import Envelope, sequence_text
 from shared.ids import output_id
 from shared.runtime import statements as sql
 from shared.runtime.effects import Emission, PoisonEvent
+from shared.runtime.start import unpublished
 
 CODE_VERSION = "0.1.0"
 ROW_BYTES_MAX = EVENT_BYTES_MAX
@@ -89,16 +90,25 @@ def _row(source: str, emission: Emission, event_id: UUID, at: datetime) -> Outbo
 
 
 async def publish(
-    db: asyncpg.Connection, source: str, emissions: Sequence[Emission], at: datetime | None = None
+    db: asyncpg.Connection,
+    source: str,
+    emissions: Sequence[Emission],
+    at: datetime | None = None,
+    *,
+    restored: bool = False,
 ) -> None:
     """Write emissions into the outbox inside the transaction of `db`: two statements, whatever their number.
 
-    The caller holds the shared advisory lock (`LOCK_SHARED`) since before its first write.
+    The caller holds the shared advisory lock (`LOCK_SHARED`) since before its first write. `restored`: what stands in
+    the log already, though the store has lost it, is left out.
     """
-    await write_rows(db, rows_of(source, emissions, at))
+    await write_rows(db, rows_of(source, emissions, at), restored=restored)
 
 
-async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow]) -> None:
+async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow], *, restored: bool = False) -> None:
+    if restored and rows:
+        wanted = await unpublished(db, [row.envelope.id for row in rows])
+        rows = [row for row in rows if row.envelope.id in wanted]
     if not rows:
         return
     counts = Counter((row.topic, row.stream) for row in rows)

@@ -41,10 +41,11 @@ on conflict do nothing returning event_id
 """
 
 PARKED_AMONG = "select key from parked_key where key = any($1::text[]) order by key for share"
+# A frozen payment stands against nobody: what it had become when it was frozen, all know.
 PARKED_BY_COMPANY = """
 select key, company, account_id from (
     select key, company, account_id, since_at, row_number() over (partition by company order by since_at, key) as place
-    from parked_key) as p
+    from parked_key where code <> 'beyond_backup' or account_id is not null) as p
 where place <= 1001 order by since_at, key
 """
 PARKED_AFTER = "select key from parked_key where $1::text is null or key > $1 order by key limit $2"

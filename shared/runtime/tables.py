@@ -16,11 +16,12 @@ def _instant(name: str, **options: object) -> sa.Column:
 
 
 def add_runtime_tables(metadata: sa.MetaData) -> None:
-    """Add the tables of cursor, inbox, outbox, timers, dead letters, markers, control and commands."""
+    """Add the tables of cursor, inbox, outbox, timers, dead letters, markers, control, commands and of the start."""
     _stream_tables(metadata)
     _failure_tables(metadata)
     _marker_tables(metadata)
     _control_tables(metadata)
+    _start_tables(metadata)
 
 
 def _stream_tables(metadata: sa.MetaData) -> None:
@@ -186,4 +187,33 @@ def _control_tables(metadata: sa.MetaData) -> None:
         sa.Column("body_sha256", sa.Text, nullable=False),
         sa.Column("reply", JSONB),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    )
+
+
+def _start_tables(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "store_start",
+        metadata,
+        sa.Column("singleton", sa.Boolean, sa.CheckConstraint("singleton"), primary_key=True),
+        sa.Column("acts_after", sa.BigInteger, nullable=False),
+        sa.Column("written_through", sa.BigInteger, nullable=False),
+        sa.Column("restored", sa.Boolean, nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+    )
+    sa.Table(
+        "lost_output",
+        metadata,
+        sa.Column("event_id", sa.Uuid, primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("partition", sa.Integer, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("stream", sa.Text, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("event_type", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("payment_key", sa.Text),
+        sa.Column("marker_number", sa.BigInteger),
+        sa.Column("frozen", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        sa.Index("lost_output_subject", "subject"),
     )

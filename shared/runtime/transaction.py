@@ -21,6 +21,7 @@ from shared.runtime import statements as sql
 from shared.runtime.control import ControlCache, save_control
 from shared.runtime.dead_letters import QUEUED, Fault
 from shared.runtime.effects import Effects, Handler, Moment, PoisonEvent
+from shared.runtime.start import NOTHING_BEFORE, Start
 
 TRANSIENT = (
     Transient,
@@ -98,11 +99,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class Unit:
-    """What a transaction needs to know: whose it is, its handler, its cache."""
+    """What a transaction needs to know: whose it is, its handler, its cache, and what was found at the start."""
 
     service: str
     handler: Handler
     control: ControlCache = field(default_factory=ControlCache)
+    start: Start = NOTHING_BEFORE
 
     @property
     def markers_expected(self) -> int:
@@ -119,7 +121,7 @@ async def apply(db: asyncpg.Connection, unit: Unit, events: Sequence[Event], mom
     effects = unit.handler.decide(state, events, moment)
     await unit.handler.save(db, effects)
     await failpoints.hit("transaction.saved")
-    await outbox.publish(db, unit.service, effects.emissions, moment.now)
+    await outbox.publish(db, unit.service, effects.emissions, moment.now, restored=unit.start.restored)
     await timers.write(db, effects)
     return effects
 
@@ -196,7 +198,8 @@ async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], pois
         effects = await apply(db, unit, facts, moment)
         outcome.facts, outcome.emitted = len(facts), len(effects.emissions)
     marks = [batch[i].event for i in kept if batch[i].event is not None and is_marker(batch[i].event.type)]
-    await markers.count(db, unit.service, unit.handler, unit.markers_expected, [m for m in marks if _counts(unit, m)])
+    counted = [m for m in marks if _counts(unit, m)]
+    await markers.count(db, unit.service, unit.handler, unit.markers_expected, counted, unit.start)
     if stored:
         unit.control.forget()
     return outcome

@@ -316,14 +316,14 @@ def marker_per_replica() -> Changes:
     seen: dict[int, set[tuple]] = defaultdict(set)
     first = markers.count
 
-    async def count(db: Any, service: str, handler: Any, expected: int, events: Sequence[Any]) -> None:
+    async def count(db: Any, service: str, handler: Any, expected: int, events: Sequence[Any], *more: Any) -> None:
         complete = []
         for event in events:
             own = seen[REPLICA.get(), event.data.number]
             own.add((event.topic, event.key))
             if len(own) == expected:
                 complete.append(event)
-        await first(db, service, handler, 1, complete)
+        await first(db, service, handler, 1, complete, *more)
 
     taking = transaction._take  # noqa: SLF001
 
@@ -339,9 +339,9 @@ def marker_one_short() -> Changes:
     """A marker counts as complete when all partitions but one have shown it."""
     first = markers.count
 
-    async def count(db: Any, service: str, handler: Any, expected: int, events: Sequence[Any]) -> None:
+    async def count(db: Any, service: str, handler: Any, expected: int, events: Sequence[Any], *more: Any) -> None:
         last = (transaction.CONTROL, str(transaction.PARTITIONS - 1))
-        await first(db, service, handler, expected - 1, [e for e in events if (e.topic, e.key) != last])
+        await first(db, service, handler, expected - 1, [e for e in events if (e.topic, e.key) != last], *more)
 
     return [(markers, "count", count)]
 
@@ -351,8 +351,8 @@ def marker_one_partition() -> Changes:
     """The service writes its own marker into the first partition of its topic."""
     first = markers.write_rows
 
-    async def write_rows(db: Any, rows: Sequence[Any]) -> None:
-        await first(db, rows[:1])
+    async def write_rows(db: Any, rows: Sequence[Any], **options: Any) -> None:
+        await first(db, rows[:1], **options)
 
     return [(markers, "write_rows", write_rows)]
 

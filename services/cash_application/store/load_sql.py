@@ -3,17 +3,21 @@
 Every statement takes arrays; ids come as (company, id) pairs, so that nothing of another company is ever found.
 """
 
+from shared.runtime.start_statements import FROZEN
+
 KEY_ROWS_MAX = 200
 """Items or accounts that one lookup key may bring."""
 
 WORD_ACCOUNTS_MAX = 20
 """A word that stands in more names than this tells nobody from anybody; its accounts are left out."""
 
-WAITING_RECEIPTS = """
+IS_FROZEN = FROZEN.format(key="receipt.company || '/' || receipt.payment_id")
+
+WAITING_RECEIPTS = f"""
 select r.* from unnest($1::text[], $2::date[]) as d(company, "on")
 cross join lateral (
   select * from receipt where company = d.company and open_minor > 0 and business_date <= d."on"
-    and (tried_on is null or tried_on < d."on")
+    and (tried_on is null or tried_on < d."on") and not {IS_FROZEN}
   order by tried_on nulls first, valued_on, payment_id limit $3
 ) as r
 """

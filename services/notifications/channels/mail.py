@@ -110,7 +110,7 @@ class MailDispatcher:
         """One round. Returns the number of notices taken. Raises Transient while the mail server is down."""
         await self._note_lost()
         moment = await moment_of(self._runtime)
-        if moment.now is None:
+        if moment.now is None or moment.number <= self._runtime.unit.start.acts_after:
             return 0
         if self._down and (still := await self._lanes[0].connect()):
             raise Transient(still.why)

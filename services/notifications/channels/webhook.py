@@ -144,7 +144,7 @@ class WebhookSender:
     async def step(self) -> int:
         """One round. Returns the number of deliveries taken."""
         moment = await moment_of(self._runtime)
-        if moment.now is None:
+        if moment.now is None or moment.number <= self._runtime.unit.start.acts_after:
             return 0
         now = self._runtime.clock.now()
         async with self._runtime.pool.acquire() as db:

@@ -9,8 +9,10 @@ import asyncpg
 
 from services.notifications.domain.rows import EffectRow
 from services.notifications.store.lists import columns
+from shared.runtime.start_statements import FROZEN
 
 CLAIM_MAX = 100
+IS_FROZEN = FROZEN.format(key="e.company || '/' || e.account_id")
 
 NEW = (
     "company, effect_id, hold_id, account_id, version, state, grade, target, gated, from_at, expires_at, "
@@ -38,13 +40,14 @@ from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::in
 where e.company = s.company and e.effect_id = s.effect_id
 """
 
-CLAIM_EFFECTS = """
+CLAIM_EFFECTS = f"""
 with due as (
     select company, effect_id from effect e
     where status = 'due' and (not gated or (from_at <= $1 and judged_at_number < $2 and read_at_number < $2))
       and (next_try_at is null or next_try_at <= $3) and (lease_until_at is null or lease_until_at <= $3)
       and not exists (select from effect o where o.company = e.company and o.hold_id = e.hold_id
                       and o.version < e.version and o.lease_until_at > $3)
+      and not {IS_FROZEN}
     order by company, hold_id, version limit $6 for update skip locked)
 update effect e set lease_until_at = $4, claimed_by = $5, claims = e.claims + 1
 from due where e.company = due.company and e.effect_id = due.effect_id

@@ -6,8 +6,14 @@ import asyncpg
 
 from services.notifications.domain.rows import GateRecord, NoticeRow
 from services.notifications.store.lists import columns
+from shared.runtime.start_statements import FROZEN
 
 CLAIM_MAX = 200
+IS_FROZEN = FROZEN.format(key="notice.company || '/' || notice.account_id")
+EFFECT_IS_FROZEN = FROZEN.format(key="effect.company || '/' || effect.account_id")
+"""What has output beyond the store waits for a person."""
+HAS_LOST_OUTPUT = "exists (select from lost_output l where l.subject = notice.notice_id::text)"
+"""The log tells of the notice what this store does not know: nobody here can say whether it left."""
 
 NEW = (
     "company, notice_id, account_id, contact_id, level, kind, channel, decided_on, not_before_at, "
@@ -50,21 +56,23 @@ from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[
 on conflict (company, subject_id, claim) do nothing
 """
 
-CLAIM_NOTICES = """
+CLAIM_NOTICES = f"""
 with due as (
     select company, notice_id from notice
     where status = 'requested' and not_before_at <= $1 and judged_at_number < $2
       and (next_try_at is null or next_try_at <= $3) and (lease_until_at is null or lease_until_at <= $3)
+      and not {IS_FROZEN} and not {HAS_LOST_OUTPUT}
     order by not_before_at, company, notice_id limit $6 for update skip locked)
 update notice n set lease_until_at = $4, claimed_by = $5, claims = n.claims + 1
 from due where n.company = due.company and n.notice_id = due.notice_id
 returning n.company, n.notice_id, n.account_id, n.contact_id, n.claims, n.envelope
 """
 
-CLAIM_LOST = """
+CLAIM_LOST = f"""
 update notice n set claims = n.claims + 1, lease_until_at = $2
 from (select company, notice_id from notice
-      where status = 'sending' and (lease_until_at <= $1 or claimed_by = $3)
+      where (status = 'sending' and (lease_until_at <= $1 or claimed_by = $3)
+             or status = 'requested' and {HAS_LOST_OUTPUT}) and not {IS_FROZEN}
       order by company, notice_id limit $4 for update skip locked) lost
 where n.company = lost.company and n.notice_id = lost.notice_id
 returning n.company, n.notice_id, n.account_id, n.contact_id, n.claims, n.envelope
@@ -76,13 +84,13 @@ from unnest($1::text[], $2::uuid[], $3::int[]) as r(company, notice_id, claim)
 where n.company = r.company and n.notice_id = r.notice_id and n.claims = r.claim and n.status = 'requested'
 """
 
-PENDING = """
-select (select count(*) from notice where company = $1 and status = 'sending')
+PENDING = f"""
+select (select count(*) from notice where company = $1 and status = 'sending' and not {IS_FROZEN})
      + (select count(*) from notice
         where company = $1 and status = 'requested' and not_before_at <= $2 and judged_at_number < $3
-          and next_try_at is null)
+          and next_try_at is null and not {IS_FROZEN})
      + (select count(*) from effect
-        where company = $1 and status = 'due' and next_try_at is null
+        where company = $1 and status = 'due' and next_try_at is null and not {EFFECT_IS_FROZEN}
           and (not gated or (from_at <= $2 and judged_at_number < $3 and read_at_number < $3)))
 """
 COUNT_STATUSES = """
@@ -136,7 +144,8 @@ async def claim_notices(
 async def claim_lost(
     db: asyncpg.Connection, *, wall_now: datetime, lease_until_at: datetime, owner: str = "", limit: int = CLAIM_MAX
 ) -> list[asyncpg.Record]:
-    """Notices left in `sending`: by anyone whose lease ended, or by `owner` before it was started again."""
+    """Notices left in `sending`: by anyone whose lease ended, or by `owner` before it was started again; and those of
+    which the log tells what this store has lost."""
     return await db.fetch(CLAIM_LOST, wall_now, lease_until_at, owner, limit)
 
 

@@ -122,7 +122,7 @@ async def test_it_waits_for_the_database_then_for_kafka_alive_and_saying_so(part
     assert any(waits in line["error"] for line in process.lines("waits"))
 
     await road.open()
-    body = await process.until(database=True, **{"loop_consumer.start": "Kafka does not answer"})
+    body = await process.until(database=True, **{"loop_start.log": "Kafka does not answer"})
     assert body["ready"] is False and "loop start" not in body["checks"]
     assert [line["step"] for line in process.lines("waited")] == ["start"]
     assert any("Kafka" in line["error"] for line in process.lines("waits"))

@@ -40,6 +40,8 @@ FINAL_STATUSES = (400, 409, 410, 413, 422)
 SECRET_BYTES_MIN = 24
 ANSWER_BYTES_MAX = 65_536
 LEASE_MARGIN_S = 20.0
+LATE = "LATE"
+"""Code of an attempt that was not made: the process slept so long that its lease may end before the answer."""
 
 
 class _TargetEntry(BaseModel):
@@ -144,8 +146,9 @@ class WebhookSender:
     async def step(self) -> int:
         """One round. Returns the number of deliveries taken."""
         moment = await moment_of(self._runtime)
-        if moment.now is None or moment.number <= self._runtime.unit.start.acts_after:
+        if moment.now is None:
             return 0
+        until_s = self._runtime.clock.monotonic() + LEASE_MARGIN_S
         now = self._runtime.clock.now()
         async with self._runtime.pool.acquire() as db:
             claimed = await store.claim_effects(
@@ -158,10 +161,10 @@ class WebhookSender:
                 limit=self._settings.webhook_concurrency,
             )
         if claimed:
-            await self._send(claimed, moment)
+            await self._send(claimed, moment, until_s)
         return len(claimed)
 
-    async def _send(self, claimed: list[asyncpg.Record], moment: Moment) -> None:
+    async def _send(self, claimed: list[asyncpg.Record], moment: Moment, until_s: float) -> None:
         effects = await tell(self._runtime, [self._judge(c, moment) for c in claimed])
         rows = effects.rows.effects
         passed = [
@@ -171,7 +174,7 @@ class WebhookSender:
             and row.status == "due"
             and row.lease_until_at is not None
         ]
-        answers = await asyncio.gather(*(self._post(c) for c in passed))
+        answers = await asyncio.gather(*(self._post(c, until_s) for c in passed))
         self._show(answers)
         if answers:
             await tell(self._runtime, [errand(c, answer, moment) for c, answer in zip(passed, answers, strict=True)])
@@ -179,6 +182,8 @@ class WebhookSender:
     def _show(self, answers: list[Answered]) -> None:
         """Readiness names a receiver that does not answer, until one answer of it comes."""
         for answer in answers:
+            if answer.code == LATE:
+                continue
             if answer.confirmed or answer.final:
                 self._runtime.failing.pop(RECEIVER, None)
             else:
@@ -194,13 +199,18 @@ class WebhookSender:
         )
         return errand(claimed, data, moment)
 
-    async def _post(self, claimed: asyncpg.Record) -> Answered:
-        """One attempt. Every outcome is an answer: what is not a clear yes or a final no is tried again."""
+    async def _post(self, claimed: asyncpg.Record, until_s: float) -> Answered:
+        """One attempt, begun before `until_s` or not at all: behind the lease a newer version may have been sent.
+
+        Every outcome is an answer: what is not a clear yes or a final no is tried again.
+        """
         target = self._targets.get(claimed["company"]) or self._targets.get(ANY_COMPANY)
         if target is None:
             return self._answered(claimed, confirmed=False, final=False, code="NO_TARGET")
         body = orjson.dumps(claimed["body"], option=orjson.OPT_SORT_KEYS)
         await failpoints.hit("webhook.before_post")
+        if self._runtime.clock.monotonic() >= until_s:
+            return self._answered(claimed, confirmed=False, final=False, code=LATE)
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
                 status, answer = await self._exchange(target, claimed, body)

@@ -21,7 +21,7 @@ from shared.ids import derive
 TARGET = "access_system"
 RANK = {"warn": 1, "restrict": 2, "deny": 3}
 HOLD_WAIT_DAYS_WITHOUT_POLICY = 3
-NOT_TAKEN = ("WITHHELD", "NO_TARGET", "NOT_APPLIED", "ConnectError", "ConnectTimeout", "PoolTimeout")
+NOT_TAKEN = ("WITHHELD", "NO_TARGET", "NOT_APPLIED", "LATE", "ConnectError", "ConnectTimeout", "PoolTimeout")
 """Codes of attempts that certainly changed nothing at the access system, beside every HTTP status that is no yes."""
 
 

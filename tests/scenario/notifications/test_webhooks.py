@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,10 +10,12 @@ from standardwebhooks.webhooks import Webhook
 
 from services.notifications.channels.webhook import ANY_COMPANY, Target, WebhookSender, read_targets
 from services.notifications.settings import Settings
+from shared.clock import WallClock
 from shared.errors import Stop
 from shared.events.collections import DisputeOpened, HoldLifted, HoldRenewed
 from shared.events.ledger import CashCandidate, ItemSettled
 from shared.ids import derive
+from shared.runtime import failpoints
 from tests.scenario.notifications.world import (
     ACCOUNT,
     COMPANY,
@@ -153,6 +155,61 @@ async def test_a_newer_version_waits_while_an_older_one_is_in_flight(world: Worl
     await world.deliver()
     assert [b["version"] for b in receiver.taken] == [1, 2]
     assert await statuses(world) == ["superseded", "confirmed"]
+
+
+class Jumped(WallClock):
+    """A clock by which time can pass at once."""
+
+    ahead_s = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+async def test_a_sender_that_slept_past_its_lease_does_not_send_behind_a_newer_version(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was stopped between the judgement and the call; meanwhile another one delivered the lift."""
+    world.runtime.clock = clock = Jumped()
+    await ready(world)
+    asleep, woken = asyncio.Event(), asyncio.Event()
+
+    async def sleep() -> None:
+        monkeypatch.delitem(failpoints.armed, "webhook.before_post")
+        asleep.set()
+        await woken.wait()
+
+    monkeypatch.setitem(failpoints.armed, "webhook.before_post", sleep)
+    sleeper = asyncio.create_task(world.webhooks.step())
+    await asleep.wait()
+    clock.ahead_s = 120.0
+    await world.tell(hold(2, HoldLifted, lease_s=0))
+    await world.deliver()
+    woken.set()
+    await sleeper
+    assert [(b["version"], b["state"]) for b in receiver.taken] == [(2, "lifted")]
+    assert await statuses(world) == ["superseded", "confirmed"]
+
+
+async def test_a_sender_that_slept_alone_tries_again(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.runtime.clock = clock = Jumped()
+    await ready(world)
+
+    async def sleep() -> None:
+        monkeypatch.delitem(failpoints.armed, "webhook.before_post")
+        clock.ahead_s = 120.0
+
+    monkeypatch.setitem(failpoints.armed, "webhook.before_post", sleep)
+    await world.webhooks.step()
+    assert receiver.taken == []
+    await later(world)
+    await world.deliver()
+    assert [b["version"] for b in receiver.taken] == [1]
 
 
 async def test_it_is_tried_again_until_it_is_confirmed_with_the_same_key_and_body(

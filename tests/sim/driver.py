@@ -13,27 +13,14 @@ from shared.runtime import failpoints, halts, loops, markers, outbox, transactio
 from shared.runtime.transaction import Stale
 from tests.sim import auditor, inputs, points
 from tests.sim.inputs import Fact, Inputs, Mark
+from tests.sim.profiles import FAULTS, profile_of
 from tests.sim.world import Command, Member, Shape, Violation, World
 
 PARTITIONS = 3
-FAULTS = (
-    "crash", "freeze", "error", "end_session", "move", "overlap", "duplicate", "delay", "truncate", "misplace", "hole",
-    "send_cut", "poison", "undecodable", "sour", "late_company", "command", "restart",
-)  # fmt: skip
-STRIKES = ("crash", "freeze", "error")
-PLACES = (
-    "transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent",
-    "sink.send", "commit.before", "commit.after",
-)  # fmt: skip
-OPEN_PLACES = ("transaction.saved", "commit.before", "sink.send", "sql.MARK_WRITTEN")
-"""Where a frozen step holds most: written and not committed, selected and not sent."""
 NAMED = ("transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent")
-ONE_LANE_EVERY = 10
-"""Of so many seeds one has all its facts in one partition and fails before commits only: batches that follow each
-other touch, and none may ever be stale."""
-HOLDING_EVERY, HOLDING_AT = 10, 6
-"""Of so many seeds one freezes steps only where they hold most: written and not committed, selected and not sent."""
 ROUNDS_MAX = 400
+SETTLED_BATCH, SETTLED_RELAY = 30, 50
+"""Once faults are over the rest goes in large batches, except where a profile is about small ones."""
 IDLE_ROUNDS = 4
 """A member that finds its batch stale does nothing in that round but look again."""
 
@@ -103,35 +90,37 @@ class Driver:
 
     def __init__(self, seed: int, store: Any) -> None:
         self.seed, self.rng = seed, Random(seed)
+        self.profile = profile = profile_of(seed)
         chance = self.rng.choice((0.0, 0.15, 0.3, 0.5, 0.8))
-        self.faults = frozenset(fault for fault in FAULTS if self.rng.random() < chance)
+        drawn = frozenset(fault for fault in FAULTS if self.rng.random() < chance)
+        self.faults = drawn if profile.faults is None else profile.faults
         self.orderly = self.rng.random() < 0.4
-        shape = Shape(
-            members=self.rng.randint(1, 3),
-            partitions=PARTITIONS,
-            batch=self.rng.choice((1, 2, 4, 8, 30)),
-            relay_rows=self.rng.choice((1, 3, 8, 50)),
-            ahead=self.rng.random() < 0.6,
-        )
-        self.one_lane = one_lane = seed % ONE_LANE_EVERY == ONE_LANE_EVERY - 1
-        if one_lane:
-            self.faults, shape.batch, shape.ahead, shape.members = frozenset({"error"}), 1, True, 1
-        self.holding = seed % HOLDING_EVERY == HOLDING_AT
-        if self.holding:
-            self.faults, shape.members, shape.relay_rows = frozenset({"freeze", "command"}), 3, 2
+        shape = self._shape()
         self.planned: Inputs = inputs.draw(
-            self.rng,
-            self.faults,
-            days=self.rng.randint(1, 3),
-            facts_per_day=30 if one_lane else 12,
-            partitions=PARTITIONS,
-            one_lane=one_lane,
+            self.rng, self.faults, days=self.rng.randint(1, 3), partitions=PARTITIONS, mix=profile.mix
         )
         self.world = World(store, shape, Random(seed + 1))
         self.waiting: list[Fact | Mark] = list(self.planned.items)
         self.fed: list[Fact | Mark] = []
         self.barrier: int | None = None
         self.late_known = "late_company" not in self.faults
+
+    def _shape(self) -> Shape:
+        rng, profile = self.rng, self.profile
+        drawn = Shape(
+            members=rng.randint(1, 3),
+            partitions=PARTITIONS,
+            batch=rng.choice((1, 2, 4, 8, 30)),
+            relay_rows=rng.choice((1, 3, 8, 50)),
+            ahead=rng.random() < 0.6,
+        )
+        return Shape(
+            members=profile.members or drawn.members,
+            partitions=PARTITIONS,
+            batch=profile.batch or drawn.batch,
+            relay_rows=profile.relay_rows or drawn.relay_rows,
+            ahead=drawn.ahead if profile.ahead is None else profile.ahead,
+        )
 
     async def run(self) -> Result:
         result = Result(self.seed, faults=tuple(sorted(self.faults)))
@@ -151,7 +140,7 @@ class Driver:
     async def _play(self) -> None:
         await self.world.open()
         self.world.log.append(inputs.configuration(inputs.COMPANY))
-        for _ in range(self.rng.randint(20, 70)):
+        for _ in range(self.rng.randint(*self.profile.steps)):
             await self._step()
         await self._settle()
         await auditor.audit(self)
@@ -184,57 +173,47 @@ class Driver:
         await act()
 
     def _possible(self) -> list[tuple[int, Callable[[], Any]]]:
+        """What can come next, with its weight."""
         world, on = self.world, self.faults
         awake = [member for member in world.members if not member.frozen]
         frozen = [member for member in (*world.members, *world.ghosts) if member.frozen]
-        steps: list[tuple[int, Callable[[], Any]]] = [(8, self._feed)]
+        steps: list[tuple[str, int, Callable[[], Any]]] = [("feed", 8, self._feed)]
         if awake:
-            steps += [(14, self._on(awake, world.deliver)), (8, self._on(awake, world.relay))]
-            steps += [(6, self._on(awake, world.timers))]
+            steps += [("deliver", 14, self._on(awake, "deliver")), ("relay", 8, self._on(awake, "relay"))]
+            steps += [("timers", 6, self._on(awake, "timers"))]
             if "command" in on:
-                steps.append((4, lambda: self._command(awake)))
+                steps.append(("command", 4, lambda: self._command(awake)))
             if on & {"poison", "undecodable"}:
-                steps += [(1, self._on(awake, world.redrive)), (1, self._mend)]
+                steps += [("redrive", 1, self._on(awake, "redrive")), ("mend", 1, self._mend)]
         if frozen:
-            steps.append((5, lambda: world.resume(self.rng.choice(frozen), crash=self.rng.random() < 0.2)))
+            steps.append(("resume", 5, lambda: world.resume(self.rng.choice(frozen), crash=self.rng.random() < 0.2)))
             if "end_session" in on:
-                steps.append((3, lambda: world.end_sessions(self.rng.choice(frozen))))
+                steps.append(("end_session", 3, lambda: world.end_sessions(self.rng.choice(frozen))))
         for fault, weight, act in (
             ("restart", 2, self._restart), ("move", 3, self._move), ("duplicate", 3, self._duplicate),
             ("delay", 3, self._delay), ("misplace", 3, self._misplace), ("hole", 1, self._hole),
             ("late_company", 1, self._configure), ("overlap", 2, self._hear),
         ):  # fmt: skip
             if fault in on:
-                steps.append((weight, act))
-        return steps
+                steps.append((fault, weight, act))
+        return [(self.profile.weights.get(name, weight), act) for name, weight, act in steps]
 
-    def _on(self, awake: list[Member], step: Callable) -> Callable[[], Any]:
+    def _on(self, awake: list[Member], step: str) -> Callable[[], Any]:
         async def act() -> None:
             member = self.rng.choice(awake)
-            if step == self.world.deliver and "truncate" in self.faults and self.rng.random() < 0.3:
+            if step == "deliver" and "truncate" in self.faults and self.rng.random() < 0.3:
                 member.source.cut = self.rng.randint(1, 2)
                 self.world.coverage["truncate", "deliver"] += 1
-            if step == self.world.relay and "send_cut" in self.faults and self.rng.random() < 0.3:
+            if step == "relay" and "send_cut" in self.faults and self.rng.random() < 0.3:
                 self.world.sink.cut = self.rng.randint(0, 6)
                 self.world.coverage["send_cut", "relay"] += 1
-            await step(member, self._strike())
+            await getattr(self.world, step)(member, self._strike(step))
             self.world.sink.cut = None
 
         return act
 
-    def _strike(self) -> points.Strike:
-        kinds = [kind for kind in STRIKES if kind in self.faults]
-        if not kinds or self.rng.random() > 0.3:
-            return points.Strike()
-        if self.one_lane:
-            return points.Strike("error", 1, only="transaction.before_commit")
-        if self.holding:
-            return points.Strike("freeze", 1, only=self.rng.choice(OPEN_PLACES[1:]))
-        if "freeze" in kinds and self.rng.random() < 0.5:
-            return points.Strike("freeze", 1, only=self.rng.choice(OPEN_PLACES))
-        if self.rng.random() < 0.5:
-            return points.Strike(self.rng.choice(kinds), self.rng.randint(1, 2), only=self.rng.choice(PLACES))
-        return points.Strike(self.rng.choice(kinds), self.rng.randint(1, 16))
+    def _strike(self, step: str) -> points.Strike:
+        return self.profile.strike(self.rng, step, self.faults)
 
     # Steps from outside -----------------------------------------------------------------------------------------
 
@@ -261,11 +240,13 @@ class Driver:
         world = self.world
         open_ = [command for command in world.commands if not command.answered and not command.refused]
         if not open_ or self.rng.random() < 0.5:
-            names = [f"{inputs.COMPANY[0]}{i}" for i in range(inputs.ACCOUNTS_MAX)]
+            names = inputs.accounts_of(inputs.COMPANY, self.profile.mix.accounts)
             moves = {name: self.rng.randint(1, 9) for name in self.rng.sample(names, self.rng.randint(1, 2))}
             open_ = [Command(f"command-{len(world.commands):04d}", next(iter(moves)), moves)]
             world.commands += open_
-        await world.command(self.rng.choice(awake), self.rng.choice(open_), self._strike())
+        command = self.rng.choice(open_)
+        lost = "answer_lost" in self.faults and self.rng.random() < 0.3
+        await world.command(self.rng.choice(awake), command, self._strike("command"), lost=lost)
 
     async def _mend(self) -> None:
         if self.rng.random() < 0.3:
@@ -337,6 +318,8 @@ class Driver:
         for member in world.members:
             member.source.hole, member.source.cut = False, None
         world.handler.sour = False
+        if not self.profile.mix.one_lane:
+            world.widen(SETTLED_BATCH, SETTLED_RELAY)
         if not self.late_known:
             world.log.append(inputs.configuration(inputs.LATE_COMPANY))
         idle, ended = 0, False

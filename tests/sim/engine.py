@@ -21,6 +21,11 @@ ORDERED = {"sim_account", "stream_head", "kafka_cursor", "parked_key", "timer", 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def may_wait(one: str, other: str) -> bool:
+    """Whether locks on one row can meet. Who shares a row sees it, who makes it does not: those never do."""
+    return {one, other} not in ({"s"}, {"s", "i"})
+
+
 class Row(dict):
     """Like asyncpg.Record: names give values, and going over it gives the values."""
 
@@ -35,7 +40,7 @@ class Transaction:
         self.store = store
         self.writes: dict[str, dict[tuple, dict | None]] = defaultdict(dict)
         self.locks: dict[Place, str] = {}
-        self.waited: dict[str, list[tuple]] = defaultdict(list)
+        self.waited: dict[str, list[tuple[tuple, str]]] = defaultdict(list)
         self.aborted = self.ended = False
         self.at = EPOCH + timedelta(microseconds=next(store.instants))
         store.open.append(self)
@@ -61,27 +66,30 @@ class Transaction:
     def written_elsewhere(self, place: Place) -> bool:
         return any(other is not self and other.locks.get(place) == "w" for other in self.store.open)
 
-    def lock(self, table: str, key: tuple, mode: str) -> None:
+    def lock(self, table: str, key: tuple, mode: str, *, fresh: bool = False) -> None:
+        """`fresh`: the row is made by this transaction."""
         place = (table, key)
         if self.clash(place, mode):
             raise asyncpg.LockNotAvailableError(f"canceling statement due to lock timeout: {table} {key}")
         if table in ORDERED and place not in self.locks:
-            self._note_order(table, key)
+            self._note_order(table, key, "i" if fresh else mode)
         self.take(place, mode)
 
     def take(self, place: Place, mode: str) -> None:
         if "sxw".index(mode) >= "sxw".index(self.locks.get(place, "s")):
             self.locks[place] = mode
 
-    def _note_order(self, table: str, key: tuple) -> None:
-        for earlier in self.waited[table]:
-            if (table, key, earlier) in self.store.orders:
-                self.store.inversions.append(f"{table}: {earlier} before {key}, and the other way round")
-            self.store.orders.add((table, earlier, key))
-        self.waited[table].append(key)
+    def _note_order(self, table: str, key: tuple, mode: str) -> None:
+        """Two rows that are locked both ways round, so that two transactions could wait for each other."""
+        for earlier, held in self.waited[table]:
+            for theirs, mine in self.store.orders[table, key, earlier]:
+                if may_wait(held, mine) and may_wait(mode, theirs):
+                    self.store.inversions.append(f"{table}: {earlier} before {key}, and the other way round")
+            self.store.orders[table, earlier, key].add((held, mode))
+        self.waited[table].append((key, mode))
 
-    def put(self, table: str, key: tuple, row: dict) -> None:
-        self.lock(table, key, "w")
+    def put(self, table: str, key: tuple, row: dict, *, fresh: bool = False) -> None:
+        self.lock(table, key, "w", fresh=fresh)
         self.writes[table][key] = row
 
     def change(self, table: str, key: tuple, **values: Any) -> dict:
@@ -95,7 +103,7 @@ class Transaction:
             raise asyncpg.LockNotAvailableError(f"canceling statement due to lock timeout: {table} {key}")
         if self.get(table, key) is not None:
             return False
-        self.put(table, key, row)
+        self.put(table, key, row, fresh=True)
         return True
 
     def drop(self, table: str, key: tuple) -> None:
@@ -238,7 +246,7 @@ class MemoryStore:
         self.statements, self.copies = statements, copies
         self.tables: dict[str, dict[tuple, dict]] = defaultdict(dict)
         self.open: list[Transaction] = []
-        self.orders: set[tuple[str, tuple, tuple]] = set()
+        self.orders: dict[tuple[str, tuple, tuple], set[tuple[str, str]]] = defaultdict(set)
         self.inversions: list[str] = []
         self.instants, self.outbox_ids = itertools.count(1), itertools.count(1)
 

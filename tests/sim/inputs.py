@@ -16,7 +16,22 @@ from shared.ids import derive
 COMPANY, LATE_COMPANY = "acme", "late"
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 SOURCE = "sim"
-ACCOUNTS_MAX, PAYMENT_KEYS = 4, 3
+PAYMENT_KEYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How much of what is fed: facts of a day at most, accounts, and the shares of facts with each property.
+
+    `ticks` is how often a tick follows a fact; `one_lane`: all facts have one key.
+    """
+
+    facts_per_day: int = 12
+    accounts: int = 4
+    timers: float = 0.2
+    ticks: float = 0.12
+    poison: float = 0.06
+    one_lane: bool = False
 
 
 @dataclass(slots=True)
@@ -100,20 +115,18 @@ def mark(number: int, at: datetime, closed: date | None, partitions: int) -> Mar
     return Mark(number, at, closed, outgoing)
 
 
-def draw(
-    rng: Random, faults: frozenset[str], *, days: int, facts_per_day: int, partitions: int, one_lane: bool = False
-) -> Inputs:
-    """Facts of each day, a few ticks among them, then the day's close. `one_lane`: all facts have one key."""
+def draw(rng: Random, faults: frozenset[str], *, days: int, partitions: int, mix: Mix) -> Inputs:
+    """Facts of each day, a few ticks among them, then the day's close."""
     facts: list[Fact] = []
     marks: list[Mark] = []
     items: list[Fact | Mark] = []
     number = 0
     for day in range(days):
         on = date(2026, 1, 5) + timedelta(days=day)
-        for _ in range(rng.randint(1, facts_per_day)):
-            facts.append(_fact(rng, faults, len(facts), on, number, one_lane))
+        for _ in range(rng.randint(1, mix.facts_per_day)):
+            facts.append(_fact(rng, faults, len(facts), on, number, mix))
             items.append(facts[-1])
-            if rng.random() < 0.12:
+            if rng.random() < mix.ticks:
                 number += 1
                 marks.append(mark(number, tick_at(number), None, partitions))
                 items.append(marks[-1])
@@ -124,26 +137,30 @@ def draw(
     return Inputs(facts, marks, items)
 
 
-def _fact(rng: Random, faults: frozenset[str], n: int, on: date, tick: int, one_lane: bool) -> Fact:
+def accounts_of(company: str, count: int) -> list[str]:
+    return [f"{company[0]}{i}" for i in range(count)]
+
+
+def _fact(rng: Random, faults: frozenset[str], n: int, on: date, tick: int, mix: Mix) -> Fact:
     event_id = derive("sim-fact", n)
     company = LATE_COMPANY if "late_company" in faults and rng.random() < 0.15 else COMPANY
-    names = [f"{company[0]}{i}" for i in range(ACCOUNTS_MAX)]
+    names = accounts_of(company, mix.accounts)
     topic = rng.choice((ACCOUNTS, ACCOUNTS, INVOICES, PAYMENTS))
     account = rng.choice(names)
-    if one_lane:
+    if mix.one_lane:
         topic, account = ACCOUNTS, names[0]
     key, moves = f"{company}/{account}", {account: rng.randint(1, 9)}
     if topic == PAYMENTS:
         key = f"{company}/~p{rng.randrange(PAYMENT_KEYS)}"
-        moves = {name: rng.randint(1, 9) for name in rng.sample(names, rng.randint(1, 3))}
+        moves = {name: rng.randint(1, 9) for name in rng.sample(names, rng.randint(1, min(3, len(names))))}
     fact = Fact(event_id, key, topic, moves)
-    if rng.random() < 0.2:
+    if rng.random() < mix.timers:
         fact.later = {rng.choice(names): rng.randint(1, 9)}
         fact.due_at = tick_at(tick + rng.randint(0, 4)) - timedelta(seconds=rng.choice((0, 20)))
         fact.sour = "sour" in faults and rng.random() < 0.3
-    if "poison" in faults and rng.random() < 0.06:
+    if "poison" in faults and rng.random() < mix.poison:
         fact.poison = rng.choice(("poison", "unnamed"))
-    if "undecodable" in faults and rng.random() < 0.03:
+    if "undecodable" in faults and rng.random() < mix.poison / 2:
         fact.poison = "undecodable"
     fact.outgoing = _outgoing(fact, company, account, on, tick)
     return fact

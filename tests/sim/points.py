@@ -4,6 +4,7 @@ What strikes belongs to the step that runs (a context variable), so that a froze
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +21,7 @@ class Strike:
     """What happens to one step: at the `left`-th place that it reaches. Without a kind it only watches.
 
     `committed` says that the step committed something before it was struck, `place` where it was struck.
+    `meanwhile` is done at its first statement of a batch: what goes on beside a transaction that waits for its store.
     """
 
     kind: Kind | None = None
@@ -30,10 +32,14 @@ class Strike:
     frozen: asyncio.Future | None = None
     gate: asyncio.Future | None = None
     sessions: list[Any] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def reach(self, place: str) -> None:
         if place == "commit.after":
             self.committed = True
+        if self.meanwhile is not None and place == "sql.LOCK_SHARED":
+            beside, self.meanwhile = self.meanwhile, None
+            await beside()
         if self.kind is None or self.place or (self.only and place != self.only):
             return
         self.left -= 1

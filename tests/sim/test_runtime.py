@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.sim.__main__ import kept, replay, run_seeds
-from tests.sim.driver import FAULTS, play, prepared
+from tests.sim.driver import play, prepared
+from tests.sim.profiles import FAULTS
 from tests.sim.statements import make_store
 
 pytestmark = pytest.mark.sim

@@ -164,7 +164,14 @@ class World:
     # Steps of a member ------------------------------------------------------------------------------------------
 
     async def deliver(self, member: Member, strike: points.Strike) -> int:
+        strike.meanwhile = lambda: self.made_ready(member)
         return await self.run(member, "deliver", loops.take_next(member.runtime, member.batches, 0), strike)
+
+    async def made_ready(self, member: Member) -> None:
+        """What is read ahead comes to its end."""
+        ready = member.batches._ready  # noqa: SLF001
+        if ready is not None:
+            await asyncio.wait([ready])
 
     async def relay(self, member: Member, strike: points.Strike) -> int:
         return await self.run(member, "relay", relay.relay_once(self.store, self.sink, self.shape.relay_rows), strike)
@@ -179,7 +186,9 @@ class World:
 
         return await self.run(member, "redrive", work(), strike)
 
-    async def command(self, member: Member, command: Command, strike: points.Strike) -> int:
+    async def command(self, member: Member, command: Command, strike: points.Strike, *, lost: bool = False) -> int:
+        """A call; with `lost` it is taken and its client does not learn it."""
+
         async def work() -> int:
             body = inputs.contact(inputs.COMPANY, command.account, command.moves)
             try:
@@ -188,6 +197,9 @@ class World:
                 )
             except Rejected as problem:
                 command.refused = problem.code == "account_parked"
+                return 0
+            if lost:
+                self.coverage["answer lost", "command"] += 1
                 return 0
             command.answered = True
             return 1
@@ -220,9 +232,8 @@ class World:
         result, problem = end
         if strike.place and strike.kind != "freeze":
             self.coverage[strike.kind, kind] += 1
-        ready = member.batches._ready  # noqa: SLF001
-        if ready is not None:
-            await asyncio.wait([ready])
+        strike.kind = None
+        await self.made_ready(member)
         if problem is None:
             return result
         if isinstance(problem, Violation):
@@ -258,6 +269,12 @@ class World:
         if member.frozen:
             self.ghosts.append(member)
             self.excuse_all()
+
+    def widen(self, batch: int, relay_rows: int) -> None:
+        """From now on more goes at once."""
+        self.shape.batch, self.shape.relay_rows = max(batch, self.shape.batch), max(relay_rows, self.shape.relay_rows)
+        for member in self.members:
+            member.batches._records_max = self.shape.batch  # noqa: SLF001
 
     async def resume(self, member: Member, *, crash: bool = False) -> int:
         task, strike, kind = member.frozen  # type: ignore[misc]

@@ -303,10 +303,21 @@ def audit(e: Evidence) -> list[tuple[str, str]]:
     return [(check.__name__, sentence) for check in CHECKS for sentence in check(e)]
 
 
+def unknown_apart(mine: Log, other: Log) -> frozenset[str]:
+    """Accounts with a mail whose fate is unknown in one run alone: its sender ended with the mail in hand.
+
+    No warning counts as sent there, so that the account is warned again later or not held: right, and different.
+    """
+    here, there = (
+        {s.data["notice_id"]: s.data["account_id"] for s in log.of("notice.unknown")} for log in (mine, other)
+    )
+    return frozenset((here | there)[notice_id] for notice_id in here.keys() ^ there.keys())
+
+
 def days(log: Log, plan: Plan, without: frozenset[str]) -> dict[str, Any]:
     """State at each day's close, from the log before its markers: balances, promises, holds, notices by account.
 
-    `without`: accounts whose mail met a crash; what collections does with them afterwards may differ.
+    `without`: accounts of which holds and notices are left out.
     """
     return {str(day.on): _state(log, str(day.on), without) for day in plan.days}
 

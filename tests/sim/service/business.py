@@ -98,7 +98,7 @@ def draw(number: int) -> Plan:
     rng = Random(f"business/{number}")
     length = rng.choice(LENGTHS)
     accounts = [_account(n) for n in range(1, rng.randint(2, length + 2) + 1)]
-    days = [Day(MONDAY + timedelta(days=n), _ticks(rng, n, length)) for n in range(length)]
+    days = [Day(MONDAY + timedelta(days=n), _ticks(rng, n)) for n in range(length)]
     documents = _documents(rng, accounts, days)
     # The first account owes much and is late: warned on the second day, held on the fourth.
     documents[0] = Document("R-9001", "C-1", 250_000, date(2025, 11, 20), date(2025, 12, 20), _reference("9001"))
@@ -106,15 +106,16 @@ def draw(number: int) -> Plan:
     plan = Plan(accounts, documents, days, banking_day_before(days[1].on) if late else None, rng.random() < 0.6)
     _pay(rng, plan)
     _act(rng, plan)
+    for day in plan.days:  # people act on what a tick has brought through
+        day.ticks = tuple(hour for hour, actions in day.parts() if actions or hour in day.ticks)
     _files(plan)
     return plan
 
 
-def _ticks(rng: Random, n: int, length: int) -> tuple[int, ...]:
-    """The second morning sends what the first day asked for; an afternoon's tick carries the last day's actions."""
-    morning = rng.random() < 0.6 or n == 1 or n == 3
-    afternoon = rng.random() < 0.3 or (n == 3 and n == length - 1)
-    return (MORNING,) * morning + (AFTERNOON,) * afternoon
+def _ticks(rng: Random, n: int) -> tuple[int, ...]:
+    """The second morning sends what the first day asked for, the fourth what the third has ordered."""
+    morning = rng.random() < 0.5 or n in (1, 3)
+    return (MORNING,) * morning + (AFTERNOON,) * (rng.random() < 0.3)
 
 
 def _account(n: int) -> Account:
@@ -193,7 +194,7 @@ def _act(rng: Random, plan: Plan) -> None:
         first.morning.append(Action("dispute", "d0", cited[2].account_id, cited[2].number, 5_000))
         if rng.random() < 0.5:
             last.morning.append(Action("resolve", "d0", cited[2].account_id))
-    for day in plan.days[1:]:
+    for day in () if plan.auto_hold else plan.days[1:]:
         day.morning.append(Action("approve", f"holds {day.on}"))
     if len(plan.days) > 3:
         last.afternoon.append(Action("promise", "lift", "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))

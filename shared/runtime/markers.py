@@ -164,7 +164,11 @@ def _envelope_body(event: Event) -> dict[str, str]:
 
 
 async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler, start: Start = NOTHING_BEFORE) -> bool:
-    """Write this service's own form of the next marker whose work is done. False when there is none."""
+    """Write this service's own form of the next marker whose work is done. False when there is none.
+
+    False too while timers wait that the last tick has made due: more than one loop fires at once, or due since the
+    loop looked. What they do belongs before the marker; one that fails waits on the wall clock and holds nothing up.
+    """
     async with pool.acquire() as db, db.transaction():
         if not await db.fetchval(sql.TRY_FORWARD):
             return False
@@ -172,6 +176,8 @@ async def forward_once(pool: asyncpg.Pool, service: str, handler: Handler, start
         if row is None or row["state"] != "ready":
             return False
         await db.execute(sql.LOCK_EXCLUSIVE)
+        if await db.fetchval(sql.BUSINESS_TIMERS_DUE):
+            return False
         marker = await _own_marker(db, handler, row)
         known_at = datetime.fromisoformat(row["envelope"]["known_at"])
         business_date = date.fromisoformat(row["envelope"]["business_date"])

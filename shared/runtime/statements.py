@@ -123,6 +123,10 @@ select exists (select from timer where kind = 'day.part' and due_at <= $1),
                   and t.due_at <= b.at),
        coalesce((select state = 'ready' from marker where state <> 'written' order by number limit 1), false)
 """
+BUSINESS_TIMERS_DUE = """
+select exists (select from timer t, business_clock b
+               where t.kind <> 'day.part' and t.clock = 'business' and t.due_at <= b.at)
+"""
 CLAIM_DAY_PART = """
 with due as (
     select kind, key from timer t where kind = 'day.part' and due_at <= $1 and left(key, 18)::bigint = (

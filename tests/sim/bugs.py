@@ -374,6 +374,13 @@ def marker_before_work() -> Changes:
     ]
 
 
+@bug("marker before due timers")
+def marker_before_timers() -> Changes:
+    """A marker is forwarded although timers that its tick made due have not fired."""
+    nothing = statement("nothing is due", lambda tx: [Row(exists=False)])
+    return [(sql, "BUSINESS_TIMERS_DUE", nothing)]
+
+
 @bug("timer fired early")
 def timer_early() -> Changes:
     """Business timers are claimed by the wall clock."""

@@ -273,6 +273,13 @@ def anything_to_do(tx: Transaction, wall: Any) -> Found:
     return [Row(part=part, due=due, marker=bool(waiting) and waiting[0]["state"] == "ready")]
 
 
+@named("BUSINESS_TIMERS_DUE")
+def business_timers_due(tx: Transaction) -> Found:
+    clock = tx.get("business_clock", (True,))
+    rows = [row for row in tx.rows("timer") if row["kind"] != "day.part" and row["clock"] == "business"]
+    return [Row(exists=clock is not None and any(row["due_at"] <= clock["at"] for row in rows))]
+
+
 @named("CLAIM_DAY_PART")
 def claim_day_part(tx: Transaction, wall: Any) -> Found:
     first: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Markers, the work of a closed day, timers and the relay, on PostgreSQL and the memory bus."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,46 @@ async def test_a_business_timer_fires_at_the_tick_that_reaches_it_and_once(world
     world.mark()
     await world.settle(runtime, source)
     assert [(f.kind, f.key) for f in world.handler.fired] == [("call", "a1")]
+
+
+async def order_calls(world: World, runtime: Any, source: Any, count: int) -> None:
+    """Timers that the next tick makes due, the tick, and everything read."""
+    world.configure()
+    for n in range(count):
+        world.put(event(contact(f"a{n}", phone="call back")))
+    await world.settle(runtime, source)
+    world.mark()
+    while await loops.consume_once(runtime, source, 0):
+        pass
+
+
+async def test_a_marker_waits_for_all_timers_that_its_tick_makes_due_however_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops.timers, "CLAIM_MAX", 2)
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    await order_calls(world, runtime, source, 5)
+    for fired in (2, 4):
+        await loops.timers_once(runtime)
+        assert len(world.handler.fired) == fired
+        assert [r["state"] for r in await world.rows("select state from marker")] == ["ready"]
+    await loops.timers_once(runtime)
+    assert len(world.handler.fired) == 5
+    assert [r["state"] for r in await world.rows("select state from marker")] == ["written"]
+
+
+async def test_a_marker_that_is_complete_after_a_loop_looked_does_not_pass_the_timers_it_makes_due(
+    world: World,
+) -> None:
+    """Between a loop's look and its forwarding the consumer may complete a tick."""
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    await order_calls(world, runtime, source, 1)
+    assert not await markers.forward_once(runtime.pool, runtime.service, runtime.handler)
+    await loops.timers_once(runtime)
+    assert [(f.kind, f.key) for f in world.handler.fired] == [("call", "a0")]
+    assert [r["state"] for r in await world.rows("select state from marker")] == ["written"]
 
 
 async def test_a_timer_that_fails_is_put_back_with_its_error_and_stops_no_other(world: World) -> None:

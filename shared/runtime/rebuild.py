@@ -8,8 +8,7 @@ Nothing is swapped that differs, unless the caller says that it is meant to. See
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -17,31 +16,20 @@ import asyncpg
 from shared.bus.log import LogReader
 from shared.bus.port import Partition
 from shared.db.migrate import metadata_of, upgrade
-from shared.db.pool import CONNECT_TIMEOUT_S, prepare
 from shared.errors import Stop, Transient
 from shared.events.catalogue import PARTITIONS, READS, TOPICS_OF
 from shared.runtime import rebuild_statements as sql
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
+from shared.runtime.rebuild_session import session
 from shared.runtime.replay import Replay
+from shared.runtime.replay_shares import Shares, Task
 from shared.runtime.statements import LOCK_EXCLUSIVE
 
 NEAR_RECORDS = 5_000
 """As many may be read while the live consumer is held."""
 ROUNDS_MAX = 50
 SWAP_TRIES, SWAP_PAUSE_S = 50, 0.1
-SESSION = {
-    "timezone": "UTC",
-    "search_path": sql.BESIDE,
-    "synchronous_commit": "off",
-    "lock_timeout": "5000",
-    "statement_timeout": "600000",
-    "transaction_timeout": "1200000",
-    "idle_in_transaction_session_timeout": "60000",
-    "work_mem": "128MB",
-    "maintenance_work_mem": "256MB",
-}
-"""Bounds of the one session that builds. Nothing of it counts before the swap, which waits for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,8 @@ class Busy(Transient):
 
 @dataclass(slots=True)
 class Rebuild:
-    """`dsn` is the owner of the schema. `say` is told what happens, in sentences."""
+    """`dsn` is the owner of the schema. `say` is told what happens, in sentences. With `processes` above 1 so many read
+    the log from `bootstrap` side by side until the end is near; `reader` then reads the rest."""
 
     service: str
     handler: Handler
@@ -115,6 +104,8 @@ class Rebuild:
     reader: LogReader
     say: Callable[[str], None] = lambda text: None
     accept_differences: bool = False
+    processes: int = 1
+    bootstrap: str = ""
     report: Report = field(default_factory=Report)
 
     async def run(self) -> Report:
@@ -124,22 +115,12 @@ class Rebuild:
         guard = InstanceGuard(self.dsn, f"{self.service}-rebuild")
         await guard.hold()
         try:
-            async with self._session() as db:
+            async with session(self.dsn, self.service) as db:
                 await self._make_beside(db)
                 await self._fill_and_swap(db)
         finally:
             await guard.release()
         return self.report
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[asyncpg.Connection]:
-        settings = {**SESSION, "application_name": f"{self.service}-rebuild"}
-        db = await asyncpg.connect(self.dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=900, server_settings=settings)
-        try:
-            await prepare(db)
-            yield db
-        finally:
-            await db.close()
 
     async def _make_beside(self, db: asyncpg.Connection) -> None:
         """An empty store beside the live one, at the same version of the schema."""
@@ -155,14 +136,31 @@ class Rebuild:
         left_out = frozenset(row["subject_id"] for row in await db.fetch(sql.LEFT_OUT))
         replay = Replay(db, self.reader, self.service, self.handler, facts=projection.facts, left_out=left_out)
         topics = projection.topics or READS[self.service]
-        await replay.start([Partition(topic, number) for topic in topics for number in range(PARTITIONS)])
+        lanes = [Partition(topic, number) for topic in topics for number in range(PARTITIONS)]
         try:
-            await self._catch_up(db, replay)
+            if self.processes > 1:
+                task = Task(self.dsn, self.bootstrap, self.service, self.handler, projection.facts, left_out)
+                await self._catch_up_shared(db, Shares(task, self.processes, replay.settle), replay, lanes)
+            else:
+                await replay.start(lanes)
+                await self._catch_up(db, replay)
             await self._swap_patiently(db, replay)
         finally:
             await self.reader.stop()
 
-    async def _catch_up(self, db: asyncpg.Connection, replay: Replay) -> None:
+    async def _catch_up_shared(
+        self, db: asyncpg.Connection, shares: Shares, replay: Replay, lanes: Sequence[Partition]
+    ) -> None:
+        """Several processes read until the end is near; `replay` goes on where they stopped."""
+        shares.start(lanes)
+        try:
+            await self._catch_up(db, shares)
+        finally:
+            await shares.stop()
+        await replay.start(lanes, shares.places())
+        replay.records = shares.records
+
+    async def _catch_up(self, db: asyncpg.Connection, replay: Replay | Shares) -> None:
         """Read until what is left fits into the time for which the live consumer is held."""
         began = time.monotonic()
         for _ in range(ROUNDS_MAX):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from shared.errors import Stop, Transient
 from shared.runtime.lifecycle import Service
 from shared.runtime.rebuild import Projection, Rebuild, Report
 from shared.settings import ServiceSettings
+
+PROCESSES_MAX = 4
+"""More than these wait for PostgreSQL, not for each other."""
 
 
 def add_rebuild(
@@ -43,7 +47,17 @@ def add_rebuild(
 async def _rebuild(service: Service, settings: ServiceSettings, projection: Projection, accept: bool) -> Report:
     collect_less_often()
     reader = KafkaReader(settings.kafka_bootstrap, f"{service.name}-rebuild")
-    work = Rebuild(service.name, service.handler, projection, settings.owner_dsn(), reader, typer.echo, accept)
+    work = Rebuild(
+        service.name,
+        service.handler,
+        projection,
+        settings.owner_dsn(),
+        reader,
+        typer.echo,
+        accept,
+        processes=min(PROCESSES_MAX, os.cpu_count() or 1),
+        bootstrap=settings.kafka_bootstrap,
+    )
     return await work.run()
 
 

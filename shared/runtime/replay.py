@@ -27,14 +27,19 @@ from shared.runtime import statements as sql
 from shared.runtime.control import save_control
 from shared.runtime.day import second_phase, work_event
 from shared.runtime.effects import DayWork, Effects, Handler, Moment
-from shared.runtime.transaction import Taken, Unit, apply, decoded, take_with_care
+from shared.runtime.transaction import Outcome, Taken, Unit, apply, decoded, take_with_care
 
 BATCH_RECORDS = 2_000
 SLICE_RECORDS = 64
 FETCH_TIMEOUT_S = 1.0
+DEADLOCKS_MAX = 10
 STALLED_AFTER = 60
 """Fetches in a row that bring nothing before the end was reached."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+Place = tuple[int, int | None]
+"""The next offset of a partition, and the number of the close for which it waits."""
 
 
 class Silent:
@@ -103,33 +108,52 @@ class Replay:
         self._lanes: dict[Partition, Lane] = {}
         self.records = 0
 
-    async def start(self, partitions: Sequence[Partition]) -> None:
+    async def start(self, partitions: Sequence[Partition], places: Mapping[Partition, Place] | None = None) -> None:
+        """Begin every partition at 0, or go on where others stopped."""
         order = sorted(partitions, key=lambda p: (self._rank[p.topic], p))
         self._lanes = {partition: Lane() for partition in order}
         await self._reader.start(order)
         await self._db.fetch(sql.LOAD_CURSORS, [p.topic for p in order], [p.number for p in order])
+        for partition, place in (places or {}).items():
+            self._lanes[partition].next, self._lanes[partition].waits_for = place
+        if places:
+            await self._reader.seek({partition: place[0] for partition, place in places.items()})
 
     async def run(self, ends: Positions) -> None:
         """Go on up to `ends`, exactly."""
+        await self.read(ends)
+        await self.settle()
+        while (number := self.waits_for()) is not None and not all(lane.ended for lane in self._lanes.values()):
+            self.release(number)
+            await self.read(ends)
+            await self.settle()
+
+    async def read(self, ends: Positions) -> None:
+        """Take what lies before `ends`, until every partition has ended or waits for the close of a day."""
         for partition, lane in self._lanes.items():
             lane.end = ends.get(partition, 0)
         ahead = asyncio.create_task(self._gather())
         try:
-            while True:
-                batch = await ahead
-                if batch:
-                    ahead = asyncio.create_task(self._gather())
-                    await self._take(batch)
-                elif all(lane.ended for lane in self._lanes.values()):
-                    break
-                else:
-                    await self._settle()
-                    self._release()
-                    ahead = asyncio.create_task(self._gather())
-            await self._settle()
+            while batch := await ahead:
+                ahead = asyncio.create_task(self._gather())
+                await self._take(batch)
         finally:
             ahead.cancel()
             await asyncio.wait([ahead])
+
+    def waits_for(self) -> int | None:
+        """The earliest close that a partition has shown and waits for."""
+        return min((lane.waits_for for lane in self._lanes.values() if lane.waits_for is not None), default=None)
+
+    def release(self, number: int) -> None:
+        """The partitions that wait for this close go on."""
+        for lane in self._lanes.values():
+            if lane.waits_for == number:
+                lane.waits_for = None
+
+    def places(self) -> dict[Partition, Place]:
+        """Where each partition stands."""
+        return {partition: (lane.next, lane.waits_for) for partition, lane in self._lanes.items()}
 
     def behind(self, ends: Positions) -> int:
         """Records that lie between here and `ends`."""
@@ -185,24 +209,26 @@ class Replay:
             taken.event = taken.event._replace(data=None)
         return taken
 
-    def _release(self) -> None:
-        """The partitions that wait for the earliest close go on."""
-        waiting = [lane.waits_for for lane in self._lanes.values() if lane.waits_for is not None]
-        for lane in self._lanes.values():
-            if lane.waits_for == min(waiting):
-                lane.waits_for = None
-
     async def _take(self, batch: list[Taken]) -> None:
         self.records += len(batch)
         if self._facts:
             await self._take_facts(batch)
             return
-        outcome = await take_with_care(self._pool, self._unit, batch)
+        outcome = await self._patiently(batch)
         if outcome.waiting:
             (partition, offset), *_ = sorted(outcome.waiting.items())
             raise Stop(f"{partition.topic}/{partition.number} offset {offset} is of a company that is not configured")
         if outcome.parked:
             await self._leave_out(batch)
+
+    async def _patiently(self, batch: list[Taken]) -> Outcome:
+        """Two processes of one replay may meet in a payment that comes by two keys; one of them goes first."""
+        for _ in range(DEADLOCKS_MAX):
+            try:
+                return await take_with_care(self._pool, self._unit, batch)
+            except asyncpg.DeadlockDetectedError:
+                await asyncio.sleep(0)
+        return await take_with_care(self._pool, self._unit, batch)
 
     async def _leave_out(self, batch: list[Taken]) -> None:
         """Records that cannot be read and were left out by persons: what waits behind them runs, as it did then."""
@@ -225,7 +251,7 @@ class Replay:
             if facts:
                 await apply(self._db, self._unit, facts)
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Do the work of the days that are complete now, and count their markers as forwarded."""
         if self._facts:
             return

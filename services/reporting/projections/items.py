@@ -3,6 +3,8 @@
 Invariant: the deltas of an item sum to its current remaining and disputed amount; a known version changes nothing.
 """
 
+from operator import attrgetter
+
 from services.reporting.projections.rows import ItemNow, Known, Rows
 from shared.events.codec import Event
 from shared.events.ledger import CashChanged, ItemState
@@ -12,6 +14,7 @@ COLUMNS = (
     "payment_reference", "version", "original_minor", "remaining_minor", "disputed_minor", "document_on", "due_on",
     "valued_on",
 )  # fmt: skip
+VALUES = attrgetter(*COLUMNS)
 
 
 def item(rows: Rows, known: Known, event: Event) -> None:
@@ -19,9 +22,9 @@ def item(rows: Rows, known: Known, event: Event) -> None:
     now = known.items.setdefault((data.company, data.item_id), ItemNow())
     if data.version <= now.version:
         return
-    relief = {name: minor for name, minor in data.relief.model_dump().items() if minor}
+    relief = {name: minor for name, minor in data.relief if minor}
     accounted_on = data.accounted_on or event.envelope.business_date
-    row = {name: getattr(data, name) for name in COLUMNS}
+    row = dict(zip(COLUMNS, VALUES(data), strict=True))
     rows.put_version("item", (data.company, data.item_id), row | {"relief": relief, "accounted_on": accounted_on})
     delta = {
         "company": data.company,

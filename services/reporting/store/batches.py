@@ -33,9 +33,14 @@ order by p.company, p.payment_id for update of p
 """
 
 
+def _place(key: Key) -> tuple[str, int]:
+    """Sorts as the keys themselves do, without asking two ids at each comparison."""
+    return key[0], key[1].int
+
+
 async def load_items(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, ItemNow]:
     """Locked states of known items. An item's events share a Kafka key, so nobody else opens it meanwhile."""
-    order = sorted(set(keys))
+    order = sorted(set(keys), key=_place)
     if not order:
         return {}
     rows = await db.fetch(ITEMS_NOW, [c for c, _ in order], [i for _, i in order])
@@ -47,7 +52,7 @@ async def load_items(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, I
 
 async def load_payments(db: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, PaymentNow]:
     """Locked states of payments, made first where they are new: a payment's events may come by several keys."""
-    order = sorted(set(keys))
+    order = sorted(set(keys), key=_place)
     if not order:
         return {}
     columns = [c for c, _ in order], [i for _, i in order]

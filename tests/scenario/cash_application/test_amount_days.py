@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from services.cash_application.store.load_sql import KEY_ROWS_MAX
 from shared.events.invoices import InvoiceIssued
-from tests.scenario.cash_application.desk import DAY, Desk, customer, invoice, payment
+from shared.runtime.start_statements import BEYOND_BACKUP
+from tests.scenario.cash_application.desk import ACME, DAY, Desk, customer, invoice, pay_id, payment
 
 NEXT = DAY + timedelta(1)
 
@@ -22,6 +23,17 @@ async def test_the_close_posts_an_amount_while_nothing_of_a_later_day_is_there(d
     await desk.feed(customer(), invoice("INV-2026-00017", 123_451), payment("p1", 123_451))
     await desk.close(DAY)
     assert (await desk.receipt("p1"))["rule"] == "exact_amount"
+
+
+async def test_the_close_leaves_a_frozen_payment_alone(desk: Desk):
+    await desk.feed(customer(), invoice("INV-2026-00017", 123_451), payment("p1", 123_451))
+    freeze = "insert into parked_key (key, company, code, error) values ($1, $2, $3, 'lost outputs') returning key"
+    await desk.row(freeze, f"{ACME}/{pay_id('p1')}", ACME, BEYOND_BACKUP)
+    await desk.close(DAY)
+    assert (await desk.receipt("p1"))["open_minor"] == 123_451
+    await desk.row("delete from parked_key returning key")
+    await desk.close(NEXT)
+    assert (await desk.receipt("p1"))["open_minor"] == 0
 
 
 async def test_an_equal_payment_that_waits_is_seen_behind_any_number_of_other_payers(desk: Desk):

@@ -4,6 +4,8 @@ from datetime import date
 
 from services.collections.domain.rows import ROWS
 from services.collections.tables import metadata
+from shared.runtime import dead_letters
+from shared.runtime.start_statements import BEYOND_BACKUP
 from tests.domain.shared.caller_samples import COMPANY
 from tests.scenario.collections.world import World
 from tests.store.collections.conftest import MONDAY, Running
@@ -123,3 +125,23 @@ def test_every_row_has_the_columns_of_its_table() -> None:
         assert named <= columns
         if row.TABLE != "approval":
             assert named == columns
+
+
+async def test_nothing_is_asked_of_a_frozen_account_until_a_person_releases_it(running: Running) -> None:
+    debtor(running)
+    debtor(running, "C-2")
+    await running.settle()
+    await running.runtime.pool.execute(
+        "insert into parked_key (key, company, account_id, code, error) values ($1, $2, 'C-1', $3, 'lost outputs')",
+        f"{COMPANY}/C-1", COMPANY, BEYOND_BACKUP,
+    )  # fmt: skip
+    running.mark(MONDAY, closed=True)
+    await running.settle()
+    assert running.published() == ["notice.requested"]
+    assert (await running.post("/activities", {"account_id": "C-1", "kind": "call"}, "ana", "collector")).json()[
+        "code"
+    ] == "account_parked"
+    await dead_letters.redrive(running.runtime.pool, running.runtime.unit, [f"{COMPANY}/C-1"])
+    running.mark(date(2026, 1, 6), closed=True)
+    await running.settle()
+    assert running.published() == ["notice.requested"] * 2

@@ -92,8 +92,10 @@ def delete_statement(service: str) -> str:
     """Deletes from the tables, past triggers that forbid it, and lets every identity begin at 1. Needs a superuser."""
     tables = _tables(service)
     numbered = [(t.name, c.name) for t in tables for c in t.columns if c.identity is not None]
-    restarts = [f"select setval(pg_get_serial_sequence('{table}', '{column}'), 1, false)" for table, column in numbered]
-    return ";".join(["set local session_replication_role = replica", *(f'delete from "{table.name}"' for table in tables), *restarts])
+    restart = "select setval(pg_get_serial_sequence('{}', '{}'), 1, false)"
+    deletes = [f'delete from "{table.name}"' for table in tables]
+    restarts = [restart.format(table, column) for table, column in numbered]
+    return ";".join(["set local session_replication_role = replica", *deletes, *restarts])
 
 
 async def make_templates(admin_dsn: str) -> None:

@@ -1,6 +1,6 @@
 """The simulation's PostgreSQL: a server in memory that keeps nothing, reached over a Unix socket.
 
-What is switched off here (durability, vacuuming, the cost of a plan that is made anew) changes no answer of a statement.
+What is switched off here (durability, vacuuming, plans that are made anew) changes no answer of a statement.
 """
 
 from contextlib import ExitStack

@@ -21,7 +21,7 @@ from audit.findings import Findings
 from audit.holds import check_holds
 from audit.items import check_items
 from audit.journal import check_journal
-from audit.ledger_log import check_ledger_log, check_log_against_store, check_sequences
+from audit.ledger_log import check_ledger_log, check_log_against_store, check_sequences, check_unreadable
 from audit.log_reader import Log, LogUnreadable, add_unsent, read_log
 from audit.mails import check_mails
 from audit.notices import judge_notices
@@ -77,6 +77,7 @@ def run_checks(stores: dict[str, Store], log: Log, sources: Sources, findings: F
         journal = made(findings, check_journal_equation, books)
         made(findings, check_certificates, books, log)
     if whole:
+        made(findings, check_unreadable, log)
         made(findings, check_sequences, log)
         made(findings, check_ledger_log, log)
         made(findings, check_log_equation, log)

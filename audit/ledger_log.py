@@ -35,6 +35,17 @@ def check_sequences(log: Log, findings: Findings) -> None:
     findings.figures["records"] = log.records
 
 
+def check_unreadable(log: Log, findings: Findings) -> None:
+    """A record that is no event was left out by two persons, as an event says; else it is nobody's decision yet."""
+    skipped: dict[tuple[str, int, int], set[str]] = defaultdict(set)
+    for event in log.of("event.skipped"):
+        place = event.data["topic"], event.data["partition"], event.data["offset"]
+        skipped[place].add(event.data["service"])
+    for place, why in sorted(log.unreadable.items()):
+        if findings.true(place in skipped, "{}; no event says that it was left out", why):
+            findings.note(f"{why}; left out in {', '.join(sorted(skipped[place]))}")
+
+
 def _stream(event: Event) -> str:
     if event.type in MARKERS:
         return f"markers of partition {event.partition if event.partition >= 0 else event.key}"

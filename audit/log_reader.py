@@ -1,6 +1,6 @@
 """The log as the auditor reads it: every topic from the beginning, its own decoding, duplicates left out by ce_id.
 
-Invariant: nothing is decoded by the code that wrote it; an envelope that lacks an attribute is named, not skipped.
+Invariant: nothing is decoded by the code that wrote it; a record that is no event is named, not skipped.
 """
 
 import json
@@ -67,11 +67,12 @@ class Event:
 @dataclass(slots=True)
 class Log:
     """Events without duplicates, in the order of topic, partition and offset. `same_id`: repeated records whose
-    content differs from the first."""
+    content differs from the first. `unreadable`: topic, partition and offset of a record that is no event -> why."""
 
     events: list[Event] = field(default_factory=list)
     records: int = 0
     same_id: list[str] = field(default_factory=list)
+    unreadable: dict[tuple[str, int, int], str] = field(default_factory=dict)
     _by_type: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     _ids: dict[str, Event] = field(default_factory=dict)
 
@@ -97,12 +98,15 @@ class Log:
 
 def decode(topic: str, partition: int, offset: int, key: bytes | str | None, headers: Headers, value: bytes) -> Event:
     """Event of a record. Raises LogUnreadable."""
-    found = {name: text.decode() for name, text in headers}
-    missing = [name for name in REQUIRED if name not in found]
     where = f"{topic}/{partition} at {offset}"
+    found = {name: (text or b"").decode(errors="replace") for name, text in headers}
+    missing = [name for name in REQUIRED if name not in found]
     if missing:
         raise LogUnreadable(f"{where}: the record has no {missing[0]} header")
     try:
+        data = json.loads(value or b"")
+        if not isinstance(data, dict):
+            raise ValueError("its value is no object")
         return Event(
             id=found["ce_id"],
             source=found["ce_source"],
@@ -120,7 +124,7 @@ def decode(topic: str, partition: int, offset: int, key: bytes | str | None, hea
             partition=partition,
             offset=offset,
             key=key.decode() if isinstance(key, bytes) else key or "",
-            data=json.loads(value),
+            data=data,
         )
     except (ValueError, KeyError) as problem:
         raise LogUnreadable(f"{where}: {found.get('ce_type')} {found.get('ce_id')}: {problem}") from problem
@@ -167,11 +171,13 @@ async def _read_all(consumer: AIOKafkaConsumer) -> Log:
                 f"no record came for {EMPTY_FETCHES_MAX * FETCH_TIMEOUT_MS // 1000} s; is the broker up?"
             )
         for place, records in fetched.items():
-            found[place] += [
-                decode(place.topic, place.partition, r.offset, r.key, r.headers, r.value)
-                for r in records
-                if r.offset < ends[place]
-            ]
+            for r in records:
+                if r.offset >= ends[place]:
+                    continue
+                try:
+                    found[place].append(decode(*place, r.offset, r.key, r.headers, r.value))
+                except LogUnreadable as problem:
+                    log.unreadable[*place, r.offset] = str(problem)
         left = {p: end for p, end in left.items() if await consumer.position(p) < end}
     for place in sorted(found):
         for event in found[place]:

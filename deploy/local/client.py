@@ -38,6 +38,8 @@ class Client:
         if time.monotonic() - made_at > TOKEN_RENEW_S:
             persons = json.loads((self.info.issuer_dir / "persons.json").read_text(encoding="utf-8"))
             known = persons.get("persons", persons)
+            if person not in known:
+                raise StackError(f"The sample knows no {person}; there are {', '.join(sorted(known))}.")
             form = {"grant_type": "person", "person": person, "secret": known[person]["secret"]}
             answer = await self.http.post(f"{self.info.issuer_url}/token", data=form)
             answer.raise_for_status()
@@ -55,9 +57,7 @@ class Client:
         url = f"{self.info.services[service]}{path}"
         answer = await self._patiently(method, url, headers=headers, **options)
         if answer.status_code >= 400:
-            raise StackError(
-                f"{service} refused {method} {path} of {person} with {answer.status_code}: {answer.text[:600]}"
-            )
+            raise StackError(f"{service} refused {method} {path} of {person} with {answer.status_code} {_why(answer)}")
         return answer.json() if answer.content else None
 
     async def listed(self, person: str, service: str, path: str) -> list[dict[str, Any]]:
@@ -122,6 +122,17 @@ class Client:
                 )
             await asyncio.sleep(POLL_S)
         self.waited_s += time.monotonic() - began
+
+
+def _why(answer: httpx.Response) -> str:
+    """A problem document in words, beginning with its code; any other answer as it is."""
+    try:
+        problem = answer.json()
+        fields = [f"{e['field']}: {e['reason']} ({e['what_to_do']})" for e in problem.get("errors", [])]
+        said = [f"({problem['code']}): {problem['detail']}", *fields, problem.get("what_to_do") or ""]
+        return "; ".join(text for text in said if text)[:600]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f": {answer.text[:600]}"
 
 
 def open_client(info: StackInfo) -> Client:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from shared.errors import Poison, Stop
 from shared.events.catalogue import PARTITIONS, READS
 from shared.events.codec import Event, decode
 
@@ -15,12 +16,14 @@ FETCH_RECORDS, FETCH_TIMEOUT_MS = 2_000, 500
 class Log:
     """Events in the order of topic and offset, duplicates left out; `records` counts all that lay in the log.
 
-    `written_ms`: by event id the instant that its record carries, in milliseconds of the wall clock.
+    `written_ms`: by event id the instant that its record carries, in milliseconds of the wall clock. `unreadable`: the
+    place of each record that is no event of ours -> why; the services park such a record.
     """
 
     events: list[Event]
     records: int
     written_ms: dict[UUID, int] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def of(self, *types: str) -> list[Event]:
         wanted = set(types)
@@ -44,16 +47,25 @@ async def read_log(bootstrap: str) -> Log:
 async def _read(consumer: AIOKafkaConsumer, left: dict[TopicPartition, int]) -> Log:
     events: dict[TopicPartition, list[Event]] = {lane: [] for lane in left}
     seen: dict[UUID, int] = {}
+    unreadable: dict[str, str] = {}
     records = 0
     while left:
         fetched = await consumer.getmany(*left, timeout_ms=FETCH_TIMEOUT_MS, max_records=FETCH_RECORDS)
         for lane, found in fetched.items():
             records += len(found)
             for record in found:
-                event = decode(lane.topic, (record.key or b"").decode(), list(record.headers), record.value)
+                try:
+                    event = decode(lane.topic, _key(record), list(record.headers), record.value or b"")
+                except (Poison, Stop) as problem:
+                    unreadable[f"{lane.topic}/{lane.partition} offset {record.offset}"] = problem.message
+                    continue
                 if event.envelope.id not in seen:
                     seen[event.envelope.id] = record.timestamp
                     events[lane].append(event)
             if found and found[-1].offset + 1 >= left[lane]:
                 del left[lane]
-    return Log([event for lane in sorted(events) for event in events[lane]], records, seen)
+    return Log([event for lane in sorted(events) for event in events[lane]], records, seen, unreadable)
+
+
+def _key(record: ConsumerRecord) -> str:
+    return (record.key or b"").decode(errors="replace")

@@ -118,7 +118,7 @@ def scale(service: Annotated[str, typer.Argument()] = "", count: Annotated[int, 
 def parked(service: Annotated[str, typer.Argument()] = "") -> None:
     """List what is parked in a service, or in all: why, which event, what waits behind it."""
     with _errors():
-        raise typer.Exit(tools.parked(service))
+        asyncio.run(tools.parked(service))
 
 
 @commands.command()

@@ -5,12 +5,13 @@ Each is the real program with settings, or a person at the real API."""
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
+
+import asyncpg
 
 from deploy.local import service_settings, state
 from deploy.local.client import open_client
@@ -19,21 +20,23 @@ from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY
 from deploy.local.postgres import PostgresServer, outside_home
 
-COMMAND_TIMEOUT_S = 60
 
+async def parked(service: str) -> None:
+    """Lists what is parked in a service, or in all, as their own commands do; starting five of them takes too long."""
+    from shared.db.pool import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, prepare
+    from shared.runtime.operating import show_parked
 
-def parked(service: str) -> int:
-    """Lists what is parked in a service, or in all, by their own commands with the settings of the running stack."""
     if service:
         _check_service(service)
     info = state.load()
     for each in [service] if service else SERVICES:
-        arguments = [sys.executable, "-m", f"services.{each}.main", "parked"]
-        environment = service_settings.of_service(info, each)
-        done = subprocess.run(arguments, cwd=REPOSITORY, env=environment, timeout=COMMAND_TIMEOUT_S, check=False)
-        if done.returncode:
-            return done.returncode
-    return 0
+        dsn = info.databases[each].dsn
+        db = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S)
+        try:
+            await prepare(db)
+            await show_parked(each, db)
+        finally:
+            await db.close()
 
 
 def redrive(service: str, key: str) -> NoReturn:
@@ -72,7 +75,7 @@ async def skip(service: str, key: str, reason: str, sha256: str, by: str) -> str
             idempotency_key = f"{path} approve {sha256}"
             left_out = await client.call(by, "POST", service, f"{path}/approve", key=idempotency_key, json=body)
             behind = f"; {left_out['left']} behind it: {left_out['result']}" if left_out["left"] else ""
-            return f"Left out: {left_out['event_type']} of {key}, approved by {left_out['approved_by']}{behind}."
+            return f"Left out: {_what(left_out)} of {key}, approved by {left_out['approved_by']}{behind}."
         if not sha256:
             rows = await client.listed(by, service, "/v1/runtime/parked")
             sha256 = next((row["sha256"] or "" for row in rows if row["key"] == key), "")
@@ -81,9 +84,15 @@ async def skip(service: str, key: str, reason: str, sha256: str, by: str) -> str
         body = {"reason": reason, "sha256": sha256}
         asked = await client.call(by, "POST", service, f"{path}/skip", key=f"{path} skip {sha256} {reason}", json=body)
     return (
-        f"{asked['requested_by']} asked to leave out {asked['event_type']} {asked['event_id'] or ''} of {key}. "
+        f"{asked['requested_by']} asked to leave out {_what(asked)} of {key}. "
         f"Another person approves it:\n  make skip SERVICE={service} KEY='{key}' SHA256={sha256} BY=conrad"
     )
+
+
+def _what(record: dict[str, Any]) -> str:
+    from shared.runtime.operating import named
+
+    return named(record["event_type"], record["event_id"])
 
 
 def audit(arguments: list[str]) -> NoReturn:

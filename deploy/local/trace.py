@@ -38,9 +38,12 @@ def trace(asked: str) -> None:
     try:
         story = story_of(log.events, asked, log.written_ms)
     except NotFound as problem:
-        raise StackError(f"Of {log.records:,} records {problem}.") from problem
+        unread = f" {len(log.unreadable)} cannot be read: `make parked` shows them." if log.unreadable else ""
+        raise StackError(f"Of {log.records:,} records {problem}.{unread}") from problem
     width = max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size().columns))
     print("\n".join(page(story, width, styled=sys.stdout.isatty())))
+    for place, why in log.unreadable.items():
+        print(f"\nNot told, since it cannot be read: {place}: {why}.")
 
 
 def page(story: Story, width: int = 100, *, styled: bool = False) -> Iterator[str]:

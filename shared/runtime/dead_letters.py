@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LETTERS_PER_PAGE = 5_000
 KEYS_PER_PAGE = 1_000
 TYPE_CHARS_MAX = 100
+TYPE_MISSING = "?"
 NO_COMPANY = "~"
 """In the place of a company where neither key nor envelope names one; an operator of any company looks after it."""
 
@@ -65,7 +66,7 @@ async def park(db: asyncpg.Connection, letters: Sequence[tuple["Taken", Fault]])
         [taken.record.offset for taken, _ in letters],
         [taken.key for taken, _ in letters],
         [_event_id(taken) for taken, _ in letters],
-        [_header(taken.record, "ce_type")[:TYPE_CHARS_MAX] or "?" for taken, _ in letters],
+        [_header(taken.record, "ce_type")[:TYPE_CHARS_MAX] or TYPE_MISSING for taken, _ in letters],
         [_packed(taken.record.headers) for taken, _ in letters],
         [taken.record.value for taken, _ in letters],
         [fault.error[:2000] for _, fault in letters],

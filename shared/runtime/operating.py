@@ -21,6 +21,7 @@ from shared.paging import LIMIT_MAX
 from shared.runtime import dead_letters, outbox
 from shared.runtime import parked_statements as parked_sql
 from shared.runtime import statements as sql
+from shared.runtime.dead_letters import TYPE_MISSING
 from shared.runtime.effects import Emission
 from shared.runtime.markers import ALL_COMPANIES
 
@@ -58,21 +59,26 @@ def add_commands(app: typer.Typer, run: Run) -> None:
 
 
 async def parked(service: "Service", runtime: "Runtime") -> int:
-    """Prints every parked key, oldest first; 0 whether there is one or not."""
+    """0 whether something is parked or not."""
+    async with runtime.pool.acquire() as db:
+        await show_parked(service.name, db)
+    return 0
+
+
+async def show_parked(service: str, db: asyncpg.Connection) -> None:
+    """Prints every parked key, oldest first. `db` is prepared as those of a pool are."""
     since_at, key, shown = None, "", 0
-    topics = list(READS[runtime.service])
     while True:
-        async with runtime.pool.acquire() as db:
-            companies = await db.fetchval(parked_sql.ALL_COMPANIES)
-            rows = await db.fetch(parked_sql.PARKED_OF, companies, since_at, key, LIMIT_MAX, topics)
+        companies = await db.fetchval(parked_sql.ALL_COMPANIES)
+        rows = await db.fetch(parked_sql.PARKED_OF, companies, since_at, key, LIMIT_MAX, list(READS[service]))
         for row in rows:
-            typer.echo(described(service.name, row))
+            typer.echo(described(service, row))
         shown += len(rows)
         if len(rows) < LIMIT_MAX:
             break
         since_at, key = rows[-1]["since_at"], rows[-1]["key"]
-    typer.echo(f"{service.name}: {shown} keys are parked" if shown else f"{service.name}: nothing is parked")
-    return 0
+    count = "1 key is" if shown == 1 else f"{shown} keys are"
+    typer.echo(f"{service}: {count} parked" if shown else f"{service}: nothing is parked")
 
 
 def described(service: str, row: Any) -> str:
@@ -80,13 +86,19 @@ def described(service: str, row: Any) -> str:
     lines = [f"{service}: {row['key']} since {row['since_at']:%Y-%m-%d %H:%M:%S} [{row['code']}]: {row['error']}"]
     if row["topic"] is not None:
         place = f"{row['topic']}/{row['partition']} offset {row['offset']}"
-        lines.append(f"  first: {row['event_type']} {row['event_id'] or 'without an id'} at {place}")
+        lines.append(f"  first: {named(row['event_type'], row['event_id'])} at {place}")
         lines.append(f"  sha256: {row['sha256']}")
     if row["behind"]:
         lines.append("  behind it: " + ", ".join(f"{n} {kind}" for kind, n in sorted(row["behind"].items())))
     if row["requested_by"] and row["asked_sha256"] == row["sha256"]:
         lines.append(f"  {row['requested_by']} asked to leave it out: {row['reason']}")
     return "\n".join(lines)
+
+
+def named(event_type: str, event_id: object) -> str:
+    """How a person calls a record, also one that does not say what it is."""
+    what = "a record without a type" if event_type == TYPE_MISSING else event_type
+    return f"{what} {event_id}" if event_id else f"{what}, without an id"
 
 
 async def redrive(service: "Service", runtime: "Runtime", key: str) -> int:

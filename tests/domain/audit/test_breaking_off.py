@@ -8,8 +8,10 @@ import pytest
 
 from audit import __main__ as program
 from audit.findings import Findings
+from audit.ledger_log import check_unreadable
+from audit.log_reader import REQUIRED, LogUnreadable, decode
 from audit.sources import Sources
-from tests.domain.audit.said import log_of, notice
+from tests.domain.audit.said import log_of, notice, said
 
 
 @pytest.fixture
@@ -25,6 +27,27 @@ def test_the_other_checks_still_speak(broken: None):
     program.run_checks({}, log_of(notice()), Sources(kafka="memory"), findings)
     assert any("check_log_equation could not be made: ArithmeticError: ConversionSyntax" in t for t in findings.texts)
     assert any("was sent and never requested" in text for text in findings.texts)
+
+
+def test_a_record_that_is_no_event_is_a_finding_until_two_persons_left_it_out():
+    findings, log = Findings(), log_of()
+    log.unreadable = {("ar.invoices", 6, at): f"ar.invoices/6 at {at}: the record has no ce_id header" for at in (8, 9)}
+    place = {"topic": "ar.invoices", "partition": 6, "offset": 8}
+    log.add(said("event.skipped", "ar.control", service="reporting", **place))
+    check_unreadable(log, findings)
+    assert findings.texts == ["ar.invoices/6 at 9: the record has no ce_id header; no event says that it was left out"]
+    assert findings.notes == ["ar.invoices/6 at 8: the record has no ce_id header; left out in reporting"]
+
+
+@pytest.mark.parametrize("value", [None, b"", b"[1]", b"\xff", b"{"])
+def test_whatever_is_no_object_cannot_be_read(value: bytes):
+    instants = dict.fromkeys(("ce_time", "ce_businessdate", "ce_knownat"), b"2026-01-05")
+    headers = [(name, instants.get(name, b"1")) for name in REQUIRED]
+    assert decode("ar.invoices", 6, 8, b"k", headers, b"{}").data == {}
+    with pytest.raises(LogUnreadable, match=r"^ar\.invoices/6 at 8"):
+        decode("ar.invoices", 6, 8, b"k", headers, value)
+    with pytest.raises(LogUnreadable, match="no ce_source"):
+        decode("ar.invoices", 6, 8, None, [("ce_id", None)], value)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])

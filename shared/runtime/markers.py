@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 
 from shared import tracing
-from shared.events.catalogue import PARTITIONS, TOPICS_OF
+from shared.errors import Stop
+from shared.events.catalogue import EVENT_BYTES_MAX, PARTITIONS, TOPICS_OF
 from shared.events.codec import Event, encode
 from shared.events.envelope import Envelope
 from shared.events.markers import ClockTicked, CompanyReach, DayClosed, Marker, Parked
@@ -244,7 +245,7 @@ async def write_markers(
     restored: bool = False,
 ) -> None:
     """Write `marker` into every partition of `topics`. The caller holds the outbox lock exclusively."""
-    value = encode(marker)
+    value = _bounded(marker)
     company = getattr(marker, "company", ALL_COMPANIES)
     rows = [
         _marker_row(service, topic, number, marker, value, company, known_at, business_date)
@@ -252,6 +253,25 @@ async def write_markers(
         for number in range(PARTITIONS)
     ]
     await write_rows(db, rows, restored=restored)
+
+
+def _bounded(marker: Marker) -> bytes:
+    """Value bytes of a marker. A tick that is too large names nothing of the companies with most that is parked, which
+    stops all notices of theirs. Raises Stop where that is not enough: nobody could read it."""
+    value = encode(marker)
+    if len(value) <= EVENT_BYTES_MAX:
+        return value
+    companies = dict(getattr(marker, "companies", {}))
+    over = len(value) - EVENT_BYTES_MAX
+    for company, reach in sorted(companies.items(), key=lambda item: (-len(item[1].parked), item[0])):
+        if over <= 0 or not reach.parked:
+            break
+        companies[company] = reach.model_copy(update={"parked": [], "parked_more": True})
+        over -= len(encode(reach)) - len(encode(companies[company]))
+    if over > 0:
+        what = f"{marker.TYPE} {marker.number} of {len(companies)} companies has {len(value)} bytes"
+        raise Stop(f"{what}, at most {EVENT_BYTES_MAX} go; serve fewer companies with one ingest")
+    return encode(marker.model_copy(update={"companies": companies}))
 
 
 def _marker_row(

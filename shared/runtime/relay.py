@@ -11,6 +11,9 @@ from shared.runtime import statements as sql
 from shared.runtime.outbox import unpack
 
 CYCLE_ROWS = 1_000
+CYCLE_BYTES = 8_388_608
+"""As much as a bus acknowledges within the timeout of a send also when it is slow; a larger cycle would time out for
+ever, and be sent again for ever."""
 
 
 async def relay_once(pool: asyncpg.Pool, sink: Sink, limit: int = CYCLE_ROWS) -> int:
@@ -38,12 +41,14 @@ async def _cycle(db: asyncpg.Connection, sink: Sink, limit: int) -> int:
 
 
 def _one_cycle(rows: list[asyncpg.Record]) -> list[asyncpg.Record]:
-    """The facts before the first marker, or, when a marker is first, the rows of that one marker."""
+    """The facts before the first marker, or, when a marker is first, the rows of that one marker; the first row, and
+    of the others as many as CYCLE_BYTES hold."""
     if not rows:
         return []
-    first = rows[0]["marker_id"]
+    first, size = rows[0]["marker_id"], 0
     for index, row in enumerate(rows):
-        if row["marker_id"] != first:
+        size += len(row["value"])
+        if row["marker_id"] != first or (index and size > CYCLE_BYTES):
             return rows[:index]
     return rows
 

@@ -6,6 +6,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from uuid import UUID
 
@@ -46,6 +47,9 @@ TRANSIENT = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 
+KEY_CHARS_MAX = 250
+"""Twice as many, in UTF-8, and a digest go into an entry of an index; our own keys are shorter."""
+
 
 class Stale(RecoupError):
     """Another owner has moved a cursor of this batch; reload the positions and seek."""
@@ -84,7 +88,9 @@ class Taken:
 
     @property
     def key(self) -> str:
-        return (self.record.key or b"").decode(errors="replace").replace("\x00", "\ufffd")
+        """As text that a store can keep and find."""
+        text = (self.record.key or b"").decode(errors="replace").replace("\x00", "\ufffd")
+        return text if len(text) <= KEY_CHARS_MAX else f"{text[:KEY_CHARS_MAX]}~{sha256(text.encode()).hexdigest()}"
 
 
 @dataclass(slots=True)

@@ -232,6 +232,7 @@ def paid_in_plan(e: Evidence) -> Iterator[str]:
     """From the inputs alone: nobody is reminded of a document that the bank had stated as paid."""
     paid: dict[str, date] = {}
     taken_back = {line.number for line in e.plan.lines() if line.kind == "return"}
+    taken_back |= {action.number for day in e.plan.days for action in day.morning if action.what == "unapply"}
     for n, day in enumerate(e.plan.days):
         late = banking_day_before(day.on) == e.plan.gap_on
         known_on = e.plan.days[n + 1].on if late and n + 1 < len(e.plan.days) else day.on

@@ -101,13 +101,13 @@ def promise_judged_before_marker() -> Patches:
 
 
 def locks_not_sorted() -> Patches:
-    """Cash application locks account by account, in the order in which a batch happens to name them."""
+    """Cash application locks account by account, in an order that is another in each process, as that of a set is."""
     from services.cash_application.store import loading
 
     async def one_by_one(db: Any, books: Any, needs: Any, found: Any) -> None:
         if needs.owners:
             await db.execute(loading.sql.NEW_ACCOUNTS, *loading._pairs(sorted(needs.owners)))
-        order = sorted(found.lock, reverse=bool(needs.owners))
+        order = sorted(found.lock, reverse=db.get_settings().application_name.endswith("1"))
         for company, account_id in order:
             for row in await db.fetch(loading.sql.LOCK_ACCOUNTS, [company], [account_id]):
                 account = loading.mapping.account_of(row)

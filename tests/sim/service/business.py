@@ -46,7 +46,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Action:
-    """What a person does: `what` is promise, dispute, resolve, approve or identify."""
+    """What a person does; `what` names a function of `people`. Of one about cash `due_on` is its own day."""
 
     what: str
     ref: str
@@ -106,6 +106,7 @@ def draw(number: int) -> Plan:
     plan = Plan(accounts, documents, days, banking_day_before(days[1].on) if late else None, rng.random() < 0.6)
     _pay(rng, plan)
     _act(rng, plan)
+    _act_on_cash(rng, plan)
     for day in plan.days:  # people act on what a tick has brought through
         day.ticks = tuple(hour for hour, actions in day.parts() if actions or hour in day.ticks)
     _files(plan)
@@ -203,6 +204,22 @@ def _act(rng: Random, plan: Plan) -> None:
         day.morning.append(Action("approve", f"holds {day.on}"))
     if len(plan.days) > 3:
         last.afternoon.append(Action("promise", "lift", "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))
+
+
+def _act_on_cash(rng: Random, plan: Plan) -> None:
+    """On a later day: strangers are identified, bookings taken back and made again, waiting cash is refunded."""
+    for n, day in enumerate(plan.days[1:], 1):
+        if rng.random() < 0.3:
+            day.morning.append(Action("identify", f"i{n}", rng.choice(plan.accounts).account_id, due_on=day.on))
+        if rng.random() < 0.3:
+            day.morning.append(Action("refund", f"r{n}", due_on=day.on))
+        paid = [line for line in plan.days[n - 1].lines if line.kind in ("right", "reference")]
+        if paid and rng.random() < 0.4:
+            line = rng.choice(paid)
+            day.morning.append(Action("unapply", f"u{n}", line.account_id, line.number))
+            if rng.random() < 0.6:
+                again = Action("apply", f"u{n}", line.account_id, line.number, line.amount_minor)
+                day.afternoon.append(again)
 
 
 def _files(plan: Plan) -> None:

@@ -160,7 +160,7 @@ async def race(driver: "Driver", service: str) -> None:
     The second goes on when the first has ended or waits for it. Locks in one order never lead to a circle.
     """
     members = driver.world.members[service]
-    if any(member.frozen for member in members):
+    if any(member.frozen or not member.source.behind() for member in members):
         return
     driver.note("race", "deliver")
     gates, tasks = [], []

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from shared.errors import Stop
 from shared.runtime import failpoints
 from shared.runtime.transaction import TRANSIENT
-from tests.sim.service import disturb, setup
+from tests.sim.service import disturb, people, setup
 from tests.sim.service.business import Plan
 from tests.sim.service.databases import SERVICES
 from tests.sim.service.log import poison
@@ -63,7 +63,7 @@ class Driver:
     done: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     blocked: int = 0
-    disputes: dict[str, Any] = field(default_factory=dict)
+    replies: dict[str, Any] = field(default_factory=dict)
     frozen: list[Frozen] = field(default_factory=list)
     mail_kills: int = 0
     turns: Counter[str] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class Driver:
             if hour in day.ticks:
                 await self._until_judged(await self._tick(day.on, hour, 5))
             for action in actions:
-                await setup.perform(self, self.plan, action)
+                await people.perform(self, self.plan, action)
         await self.call("ingest", lambda m: self.world.close_day(m, day.on))
         await self._until(lambda: self.world.closed(day.on), f"the close of {day.on}")
 

@@ -3,13 +3,10 @@
 With --check every bug that the page calls caught is played at the seed named there and must be seen as it says.
 """
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 from shared.events import catalogue
 
@@ -18,12 +15,10 @@ catalogue.PARTITIONS = 3
 
 from tests.sim.service import bugs, server  # noqa: E402
 from tests.sim.service.pool import Asked, play  # noqa: E402
+from tests.sim.service.rows import PAGE, SEEDS_MAX, Caught, on_page  # noqa: E402
 
-SEEDS_MAX = 200
 COVERAGE_SEEDS = 200
 PROCESSES = 2
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "simulation_services.md"
-ROW = re.compile(r"^\| (\w+) \| ([^|]+) \| (\d+|not caught) \| ([^|]*) \|$", re.MULTILINE)
 INTRODUCTION = """\
 # The simulation of the services
 
@@ -42,15 +37,6 @@ Each is put in for the time of a run of seeds from 1 on, without the comparison 
 | bug | what it does | seeds needed | invariant that sees it |
 |---|---|---|---|
 """
-
-
-@dataclass(frozen=True)
-class Caught:
-    """`seed` is the first that shows the bug, None when none of SEEDS_MAX did."""
-
-    name: str
-    seed: int | None
-    invariant: str = ""
 
 
 def hunt(name: str, admin_dsn: str, seeds: range = range(1, SEEDS_MAX + 1)) -> Caught:
@@ -72,12 +58,6 @@ def covered(admin_dsn: str, seeds: range) -> Counter[tuple[str, str]]:
     for outcome in play(Asked(tuple(seeds)), admin_dsn, PROCESSES):
         pairs.update(outcome.pairs)
     return pairs
-
-
-def on_page(text: str) -> dict[str, Caught]:
-    """What the page says of each bug."""
-    rows = ROW.findall(text)
-    return {n: Caught(n, int(seed) if seed.isdigit() else None, invariant) for n, _, seed, invariant in rows}
 
 
 def page(caught: list[Caught], pairs: Counter[tuple[str, str]], seeds: int) -> str:

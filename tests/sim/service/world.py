@@ -38,6 +38,7 @@ from tests.sim.service.outside import MailServer, Receiver, SimAsyncio, SimClock
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 # In how many parts the work of a day is cut is a matter of deployment; two are enough to be out of order.
 DAY_PARTS = 2
+LIMITS = {"refund": {"EUR": 10_000_000}}
 TOPICS = sorted({entry.topic for entry in EVENTS.values()})
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
@@ -192,7 +193,7 @@ class World:
         *, kind: str = "person", new_company: bool = False,
     ) -> Any:  # fmt: skip
         """A command of a person through the service's real path for commands."""
-        principal = Principal(who, kind, frozenset({COMPANY}), frozenset())
+        principal = Principal(who, kind, frozenset({COMPANY}), frozenset(), LIMITS)
         return await run_command(member.runtime, principal, f"POST {name}", key, name, body, COMPANY, account_id,
                                  new_company=new_company)  # fmt: skip
 

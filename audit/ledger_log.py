@@ -36,11 +36,17 @@ def check_sequences(log: Log, findings: Findings) -> None:
 
 
 def check_unreadable(log: Log, findings: Findings) -> None:
-    """A record that is no event was left out by two persons, as an event says; else it is nobody's decision yet."""
+    """A record that is no event was left out by two persons, or the cursor of its stopped partition was moved over it,
+    as an event says; else it is nobody's decision yet."""
     skipped: dict[tuple[str, int, int], set[str]] = defaultdict(set)
     for event in log.of("event.skipped"):
         place = event.data["topic"], event.data["partition"], event.data["offset"]
         skipped[place].add(event.data["service"])
+    for data in (event.data for event in log.of("partition.moved")):
+        for topic, partition, offset in log.unreadable:
+            if (topic, partition) == (data["topic"], data["partition"]):
+                if data["from_offset"] <= offset < data["to_offset"]:
+                    skipped[topic, partition, offset].add(data["service"])
     for place, why in sorted(log.unreadable.items()):
         if findings.true(place in skipped, "{}; no event says that it was left out", why):
             findings.note(f"{why}; left out in {', '.join(sorted(skipped[place]))}")

@@ -23,6 +23,7 @@ from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY, cache_dir, local_dir
 from deploy.local.postgres import outside_home
 from deploy.local.processes import stop_all, wait_for
+from deploy.local.readiness import ready_answer
 from deploy.local.state import StackInfo
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def status() -> None:
             alive = f"{_memory_mb(process.pid)} MB" if process.is_alive() else "ended"
             print(f"  {process.name:22} {process.pid:>8}  {alive}")
         if found.info is not None:
+            _print_unready(found.info)
             _print_addresses(found.info)
 
 
@@ -151,11 +153,22 @@ def skip(
         print(asyncio.run(tools.skip(service, key, reason, sha256, by or ("otto" if reason else "conrad"))))
 
 
-@commands.command(name="step-over", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def step_over(context: typer.Context, service: Annotated[str, typer.Argument()] = "") -> None:
-    """Move the cursor of a stopped partition: SERVICE TOPIC PARTITION --at OFFSET --to OFFSET --reason TEXT."""
+@commands.command(name="step-over")
+def step_over(
+    service: Annotated[str, typer.Argument()] = "",
+    topic: Annotated[str, typer.Argument()] = "",
+    partition: Annotated[str, typer.Argument()] = "",
+    at: Annotated[str, typer.Option(help="the offset where the cursor stands")] = "",
+    to: Annotated[str, typer.Option(help="the offset where it goes on")] = "",
+    reason: Annotated[str, typer.Option(help="why; without it, the move that was asked for is approved")] = "",
+    sha256: Annotated[str, typer.Option(help="of what was asked for, as it was shown")] = "",
+    by: Annotated[str, typer.Option(help="the sample person: an operator asks, a controller approves")] = "",
+) -> None:
+    """Ask that the cursor of a stopped partition is moved, or approve it."""
     with _errors():
-        tools.step_over(service, context.args)
+        person = by or ("otto" if reason else "conrad")
+        moving = tools.step_over(service, topic, partition, at, to, reason=reason, sha256=sha256, by=person)
+        print(asyncio.run(moving))
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -268,6 +281,14 @@ def _print_addresses(info: StackInfo) -> None:
     where |= {"mails": info.mail_dir, "drop folder": info.drop_dir, "logs": info.logs_dir}
     where |= {"Kafka": info.kafka_bootstrap}
     print("\n".join(f"  {name:18} {_short(address)}" for name, address in where.items()), flush=True)
+
+
+def _print_unready(info: StackInfo) -> None:
+    """What the services say that are not ready; nothing when all are."""
+    for service, urls in info.instances.items():
+        for instance, url in enumerate(urls):
+            if (answer := ready_answer(url)) is not None:
+                print(f"  NOT READY {service}-{instance}: {answer}", flush=True)
 
 
 def _short(address: object) -> str:

@@ -20,6 +20,8 @@ from deploy.local.errors import StackError
 from deploy.local.paths import REPOSITORY
 from deploy.local.postgres import PostgresServer, outside_home
 
+REBUILDABLE = ("reporting", "collections", "notifications")
+
 
 async def parked(service: str) -> None:
     """Lists what is parked in a service, or in all, as their own commands do; starting five of them takes too long."""
@@ -46,15 +48,41 @@ def redrive(service: str, key: str) -> NoReturn:
     _become(f"services.{service}.main", arguments, service_settings.of_service(state.load(), service))
 
 
-def step_over(service: str, arguments: list[str]) -> NoReturn:
-    """Becomes the service's own command that moves the cursor of a stopped partition."""
+async def step_over(
+    service: str, topic: str, partition: str, at: str, to: str, *, reason: str, sha256: str, by: str
+) -> str:
+    """Through the running service's API, as a sample person: with a reason ask that a stopped partition goes on at
+    `to`, without one approve it. The sentence to show."""
     _check_service(service)
-    _become(f"services.{service}.main", ["step-over", *arguments], service_settings.of_service(state.load(), service))
+    if not topic or not (reason or sha256) or not all(number.isdigit() for number in (partition, at, to)):
+        raise StackError(
+            'Say all of it: make step-over SERVICE=… TOPIC=ar.accounts PARTITION=3 AT=17 TO=19 REASON="…" to ask for '
+            "it, SHA256=… in place of the reason to approve it (BY=conrad); `/readyz` of the service names the "
+            "partition and the offset at which it stands."
+        )
+    path, span = f"/v1/runtime/partitions/{quote(topic)}/{partition}", {"at": int(at), "to": int(to)}
+    client = open_client(state.load())
+    async with client.http:
+        if not reason:
+            body, key = span | {"sha256": sha256}, f"{path} approve {span} {sha256}"
+            moved = await client.call(by, "POST", service, f"{path}/approve", key=key, json=body)
+            return (
+                f"{topic}/{partition} goes on at {moved['to']}, approved by {moved['approved_by']}; the running "
+                "service takes it up by itself within seconds."
+            )
+        body, key = span | {"reason": reason}, f"{path} step-over {span} {reason}"
+        asked = await client.call(by, "POST", service, f"{path}/step-over", key=key, json=body)
+    return (
+        f"{asked['requested_by']} asked that {topic}/{partition} goes on at {to} instead of {at}. Another person "
+        f"approves it:\n  make step-over SERVICE={service} TOPIC={topic} PARTITION={partition} AT={at} TO={to} "
+        f"SHA256={asked['sha256']} BY=conrad"
+    )
 
 
 def rebuild(service: str, accept_differences: bool) -> NoReturn:
     """Becomes the service's own command that builds its projections anew from the log, beside the running service."""
-    _check_service(service)
+    if service not in REBUILDABLE:
+        raise StackError(f"Name a service whose projections can be rebuilt: SERVICE= one of {', '.join(REBUILDABLE)}.")
     arguments = ["rebuild", *(["--accept-differences"] if accept_differences else [])]
     _become(f"services.{service}.main", arguments, service_settings.of_service(state.load(), service))
 

@@ -6,11 +6,13 @@ Partitions are shared out, order per key holds, lag falls, each day's work is do
 import asyncio
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,20 +21,23 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.local import service_settings
+from deploy.local import feed, service_settings
 from deploy.local.event_log import Log, read_log
 from deploy.local.local_stack import LocalStack
 from deploy.local.paths import REPOSITORY
 from deploy.local.ports import free_ports
 from deploy.local.processes import wait_for
 from deploy.local.state import StackInfo
-from tests.system.quarter import client_of, differing, feed_quarter, stack_in
+from services.collections.handlers import CollectionsHandler
+from tests.system.quarter import client_of, differing, feed_quarter, mails_per_request, stack_in, state_of
+from tests.system.storm import settled
 from tests.system.test_parts import samples
 
 pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.timeout(300)]
-CASH = "cash_application"
+CASH, COLLECTIONS = "cash_application", "collections"
 COMMAND_TIMEOUT_S = 150
 COMPANY, INVOICES = "vdr-eu", 3_000
+NOT_DUE, OVERDUE = ("2026-01-05", "2026-02-05"), ("2025-10-01", "2025-11-03")
 Undisturbed = tuple[StackInfo, list[str]]
 
 
@@ -145,8 +150,9 @@ def under_load(stack: LocalStack) -> None:
     assert_in_order(asyncio.run(read_log(info.kafka_bootstrap)))
 
 
-async def push(info: StackInfo, name: str) -> None:
-    """A file of many small invoices of accounts that the sample knows; returns when ingest has written its facts."""
+async def push(info: StackInfo, name: str, dates: tuple[str, str] = NOT_DUE) -> None:
+    """A file of many small invoices of accounts that the sample knows, issued and due on `dates`; returns when ingest
+    has written its facts."""
     accounts = await fetch(info, "select distinct account_id from open_item order by account_id limit 60")
     text = io.StringIO()
     writer = csv.writer(text)
@@ -155,7 +161,7 @@ async def push(info: StackInfo, name: str) -> None:
     for n in range(INVOICES):
         number = f"LOAD-{name}-{n}"
         writer.writerow([COMPANY, "load", "invoice", number, number, accounts[n % len(accounts)]["account_id"],
-                         "2026-01-05", "2026-02-05", "EUR", "10.00", "0.00", "10.00"])  # fmt: skip
+                         *dates, "EUR", "10.00", "0.00", "10.00"])  # fmt: skip
     async with client_of(info) as client:
         receipt = await client.call(
             "feeder",
@@ -180,6 +186,58 @@ async def fetch(info: StackInfo, query: str) -> list[asyncpg.Record]:
         return await connection.fetch(query)
     finally:
         await connection.close()
+
+
+async def feed_with_load(info: StackInfo, quarter: Path, shares: list[list[float]]) -> list[str]:
+    """The first day as it is, then days of many overdue invoices more; `shares` gets each day's parts per process."""
+    states = []
+    async with client_of(info) as client:
+        company = json.loads((quarter / "company.json").read_text())
+        book = feed.Book(company["company"])
+        await feed.configure(client, company)
+        for number, folder in enumerate(sorted((quarter / "days").iterdir())):
+            before = parts_done(info)
+            if number:
+                await push(info, f"day-{number}", OVERDUE)
+            await feed.feed_day(client, company, book, quarter, folder)
+            shares.append([after - was for after, was in zip(parts_done(info), before, strict=True)])
+            states.append(await state_of(info))
+    return states
+
+
+def parts_done(info: StackInfo) -> list[float]:
+    headers = {"X-API-Key": (info.secrets_dir / "metrics-api-key").read_text().strip()}
+    return [samples(url, headers).get("recoup_day_parts_total", 0) for url in info.instances[COLLECTIONS]]
+
+
+def test_members_share_a_days_work_and_each_notice_is_sent_once(
+    undisturbed: Undisturbed, quarter: Path, tmp_path: Path
+) -> None:
+    """Collections as three: its day work is that of real cases, and heavy enough to last a moment."""
+    shares: list[list[float]] = []
+    with stack_in(tmp_path) as stack:
+        info = stack.info
+        assert info is not None
+
+        def work() -> list[str]:
+            make_scale(info, COLLECTIONS, 3)
+            assert stack.info is not None
+            return asyncio.run(feed_with_load(stack.info, quarter, shares))
+
+        with watched(stack, work) as result:
+            states = result["value"]
+        assert differing(settled(undisturbed[1][0]), settled(states[0])) == [], "three members, the same first day"
+        assert [sum(share) for share in shares] == [CollectionsHandler.day_parts] * len(states), "no part twice"
+        assert any(sum(parts > 0 for parts in share) > 1 for share in shares[1:]), f"one did it all: {shares}"
+        asked = Counter(e.data.notice_id for e in read(info).of("notice.requested"))
+        sent = Counter(e.data.notice_id for e in read(info).of("notice.sent"))
+        mails = asyncio.run(mails_per_request(info))
+        assert asked and set(asked.values()) == {1} and sent and set(sent.values()) == {1}
+        assert set(mails.values()) == {1} and len(mails) == len(sent)
+
+
+def read(info: StackInfo) -> Log:
+    return asyncio.run(read_log(info.kafka_bootstrap))
 
 
 def test_a_second_process_of_the_same_instance_is_turned_away(undisturbed: Undisturbed, tmp_path: Path) -> None:

@@ -29,14 +29,20 @@ def test_the_other_checks_still_speak(broken: None):
     assert any("was sent and never requested" in text for text in findings.texts)
 
 
-def test_a_record_that_is_no_event_is_a_finding_until_two_persons_left_it_out():
+def test_a_record_that_is_no_event_is_a_finding_until_it_was_left_out():
     findings, log = Findings(), log_of()
     log.unreadable = {("ar.invoices", 6, at): f"ar.invoices/6 at {at}: the record has no ce_id header" for at in (8, 9)}
     place = {"topic": "ar.invoices", "partition": 6, "offset": 8}
     log.add(said("event.skipped", "ar.control", service="reporting", **place))
+    moved = {"topic": "ar.control", "partition": 1, "from_offset": 5, "to_offset": 7}
+    log.unreadable["ar.control", 1, 6] = "ar.control/1 at 6: the record has no ce_id header"
+    log.add(said("partition.moved", "ar.control", service="collections", **moved))
     check_unreadable(log, findings)
     assert findings.texts == ["ar.invoices/6 at 9: the record has no ce_id header; no event says that it was left out"]
-    assert findings.notes == ["ar.invoices/6 at 8: the record has no ce_id header; left out in reporting"]
+    assert findings.notes == [
+        "ar.control/1 at 6: the record has no ce_id header; left out in collections",
+        "ar.invoices/6 at 8: the record has no ce_id header; left out in reporting",
+    ]
 
 
 @pytest.mark.parametrize("value", [None, b"", b"[1]", b"\xff", b"{"])

@@ -47,6 +47,7 @@ create or replace trigger no_room before insert on outbox for each statement exe
 WRITE_AGAIN = "drop trigger if exists no_room on outbox; drop function if exists no_room()"
 
 THE_WAY = {"posting_id", "tried_on", "accounted_on", "cause"}
+CASH_OF_ACCOUNTS = ("account_cash", "cash")
 
 Fault = Callable[["Site"], Iterator[float]]
 Plan = Mapping[int, Sequence[tuple[float, Fault]]]
@@ -169,9 +170,10 @@ def _by_way_of(dsn: str, way: FaultProxy) -> str:
 
 
 def settled(state: str) -> str:
-    """The state without the way to it: with two workers a payment may be tried before its invoices are read, stands as
-    unidentified for a moment, and is applied then. What is applied, open and owed is the same; journal lines of one
-    kind are added up, and which posting it was is left out."""
+    """The state without the way to it: with two workers, or when the broker was away, a payment may be tried before its
+    invoices are read, stands as unidentified for a moment, and is applied then. What is applied, open and owed is the
+    same; journal lines of one kind are added up, which posting it was is left out, and so is that an account had cash
+    for that moment."""
     lines: list[str] = []
     journal: Counter[str] = Counter()
     for line in state.splitlines():
@@ -181,6 +183,8 @@ def settled(state: str) -> str:
             amounts = {name: row.pop(name) for name in ("amount_minor", "base_minor")}
             kind = json.dumps({k: v for k, v in row.items() if k not in THE_WAY}, sort_keys=True)
             journal[kind] += amounts["amount_minor"]
+        elif table in CASH_OF_ACCOUNTS and not any(row[name] for name in row if name.endswith("_minor")):
+            continue
         elif isinstance(row, dict):
             kept = {k: v for k, v in row.items() if k not in THE_WAY}
             lines.append(f"{service} {table} {json.dumps(kept, sort_keys=True)}")

@@ -50,8 +50,9 @@ def at_moments(random: Random, *days: list[Fault]) -> Plan:
 
 
 def judge(site: Site, undisturbed: Undisturbed, states: list[str], *, parts: bool) -> None:
+    other_way = parts or any(what.endswith(("kafka", "broker")) for what in site.struck)
     for day, (calm, stormy) in enumerate(zip(undisturbed[1], states, strict=True)):
-        if parts:
+        if other_way:
             calm, stormy = settled(calm), settled(stormy)
         different = differing(calm, stormy)
         if different:

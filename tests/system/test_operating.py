@@ -144,7 +144,10 @@ def test_a_stopped_partition_is_shown_and_stepped_over(fed: StackInfo) -> None:
     astray = {**lane, "AT": offset + 5, "TO": offset + 6}
     assert f"it stands at {offset}" in refused(fed, "step-over", SERVICE="reporting", REASON=why, **astray)
     for service in ALL_READERS:
-        assert f"goes on at {offset + 1}" in done(fed, "step-over", SERVICE=service, REASON=why, **lane)
+        asked = done(fed, "step-over", SERVICE=service, REASON=why, **lane)
+        sha256 = re.findall(r"SHA256=(\w+) BY=conrad", asked)[0]
+        moved = done(fed, "step-over", SERVICE=service, SHA256=sha256, BY="conrad", **lane)
+        assert f"goes on at {offset + 1}, approved by user:conrad" in moved
     ready = [f"{url}/readyz" for url in fed.services.values()]
     assert wait_for(lambda: all(httpx.get(url, trust_env=False).is_success for url in ready), SEEN_WITHIN_S, 0.5), done(
         fed, "status"

@@ -114,9 +114,10 @@ def draw(number: int) -> Plan:
 
 
 def _ticks(rng: Random, n: int) -> tuple[int, ...]:
-    """The second morning sends what the first day asked for, the fourth what the third has ordered."""
-    morning = rng.random() < 0.5 or n in (1, 3)
-    return (MORNING,) * morning + (AFTERNOON,) * (rng.random() < 0.3)
+    """The second morning sends what the first day asked for, the fourth what the third has ordered. A day that no tick
+    has reached cannot be closed."""
+    morning, afternoon = rng.random() < 0.5 or n in (1, 3), rng.random() < 0.3
+    return (MORNING,) * morning + (AFTERNOON,) * (afternoon or not morning)
 
 
 def _account(n: int) -> Account:

@@ -159,7 +159,8 @@ class Driver:
         """The step until it has nothing more to do; not asked where nothing has changed since it had nothing."""
         done = 0
         while True:
-            before = (self.turns[member.service], self.world.clock.now(), self.world.log.appended)
+            moves = self.world.log.appended if name == "deliver" else self.world.clock.now()
+            before = (self.turns[member.service], moves)
             if self.nothing.get((member.name, name)) == before:
                 return done
             n = await self.step(member, name)

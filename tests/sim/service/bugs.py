@@ -100,6 +100,29 @@ def promise_judged_before_marker() -> Patches:
     return [patch.object(day.promises, "judge", hasty)]
 
 
+def mail_before_it_is_announced() -> Patches:
+    """Mail leaves without waiting until the bus has taken `notice.sending`."""
+    from services.notifications.channels.mail import MailDispatcher
+
+    async def at_once(*_: Any) -> bool:
+        return True
+
+    return [patch.object(MailDispatcher, "_acknowledged", at_once)]
+
+
+def ledger_without_inbox() -> Patches:
+    """Cash application decides an event again that comes a second time."""
+    from shared.runtime import transaction
+
+    real = transaction.fresh_among
+
+    async def all_of(db: Any, events: Any) -> Any:
+        fresh = await real(db, events)
+        return list(events) if await db.fetchval("select to_regclass('unbooked_cash') is not null") else fresh
+
+    return [patch.object(transaction, "fresh_among", all_of)]
+
+
 def locks_not_sorted() -> Patches:
     """Cash application locks account by account, in an order that is another in each process, as that of a set is."""
     from services.cash_application.store import loading
@@ -128,6 +151,8 @@ BUGS: dict[str, Callable[[], Patches]] = {
     "cent_lost_in_return": cent_lost_in_return,
     "projection_misses_duplicate": projection_misses_duplicate,
     "promise_judged_before_marker": promise_judged_before_marker,
+    "mail_before_it_is_announced": mail_before_it_is_announced,
+    "ledger_without_inbox": ledger_without_inbox,
 }
 
 

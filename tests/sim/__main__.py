@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import gc
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +14,9 @@ from tests.sim.driver import Result, play, prepared
 from tests.sim.statements import make_store
 
 REGRESSIONS = Path(__file__).parent / "regressions.txt"
-CHUNK = 100
+CHUNK = 50
+CHUNKS_PER_PROCESS = 100
+PROGRESS_EVERY_S = 60.0
 
 
 def kept(tier: str) -> list[int]:
@@ -43,28 +47,57 @@ def chunk(seeds: range) -> list[Result]:
     return asyncio.run(run_seeds(seeds))
 
 
-def run_many(first: int, count: int, processes: int) -> tuple[list[Result], Counter]:
-    """Failures, and what was covered, of `count` seeds."""
-    failures: list[Result] = []
-    total: Counter = Counter()
+def calm() -> None:
+    """A worker keeps what it has loaded and looks for garbage rarely: a seed leaves little."""
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 20)
+
+
+class Tally:
+    """What a run has come to so far; failing seeds are kept as they come."""
+
+    def __init__(self, log: Path | None) -> None:
+        self.log, self.started_s, self.told_s = log, time.monotonic(), 0.0
+        self.sums: Counter = Counter()
+        self.coverage: Counter = Counter()
+        self.failures: list[Result] = []
+
+    def add(self, results: list[Result]) -> None:
+        for result in results:
+            self.sums.update(seeds=1, steps=result.steps, records=result.records, blocked=result.blocked)
+            self.coverage.update(result.coverage)
+            if result.violation:
+                self.failures.append(result)
+                self.tell(f"FAILED {result.found}\n  {replay(result.seed)}")
+                keep(result)
+        if self.log is not None and time.monotonic() - self.told_s > PROGRESS_EVERY_S:
+            self.told_s = time.monotonic()
+            self.tell(self.text())
+
+    def text(self) -> str:
+        spent_s = time.monotonic() - self.started_s
+        told = ", ".join(f"{count} {name}" for name, count in self.sums.items())
+        return f"{told}, {len(self.failures)} failures, {spent_s:.0f} s, {self.sums['seeds'] / spent_s:.0f} seeds/s"
+
+    def tell(self, text: str) -> None:
+        print(text, flush=True)
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{text}\n")
+
+
+def run_many(tally: Tally, first: int, count: int, processes: int) -> None:
+    """Play `count` seeds, in order as far as several processes allow."""
     chunks = [range(start, min(start + CHUNK, first + count)) for start in range(first, first + count, CHUNK)]
-    with Pool(processes) as pool:
-        for results in pool.imap_unordered(chunk, chunks):
-            for result in results:
-                total.update({("sum", "seeds"): 1, ("sum", "steps"): result.steps, ("sum", "blocked"): result.blocked})
-                total["sum", "records"] += result.records
-                total.update(result.coverage)
-                if result.violation:
-                    failures.append(result)
-    return failures, total
+    with Pool(processes, calm, maxtasksperchild=CHUNKS_PER_PROCESS) as pool:
+        for results in pool.imap(chunk, chunks):
+            tally.add(results)
 
 
-def keep(failures: list[Result]) -> None:
-    known = set(kept("runtime"))
-    with REGRESSIONS.open("a") as file:
-        for result in failures:
-            if result.seed not in known:
-                file.write(f"runtime {result.seed} {result.violation}\n")
+def keep(result: Result) -> None:
+    if result.seed not in kept("runtime"):
+        with REGRESSIONS.open("a") as file:
+            file.write(f"runtime {result.seed} {result.violation}\n")
 
 
 def main() -> int:
@@ -72,24 +105,21 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="play one seed alone")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--log", type=Path, help="a file for progress and result as well, for long runs")
     asked = parser.parse_args()
     if asked.seed is not None:
         (result,) = asyncio.run(run_seeds([asked.seed], twice_every=1))
         print(f"seed {result.seed}: {result.found or 'holds'}; log {result.digest}, faults {', '.join(result.faults)}")
         return bool(result.violation)
-    started = time.monotonic()
-    again = asyncio.run(run_seeds(kept("runtime")))
-    failures, total = run_many(asked.first, asked.seeds, asked.processes)
-    failures += [result for result in again if result.violation]
-    for result in sorted(failures, key=lambda r: r.seed)[:20]:
-        print(f"FAILED {result.found}\n  {replay(result.seed)}")
-    keep(failures)
-    spent_s = time.monotonic() - started
-    sums = {name: total["sum", name] for name in ("seeds", "steps", "records", "blocked")}
-    told = ", ".join(f"{count} {name}" for name, count in sums.items())
-    print(f"{told}, {len(failures)} failures, {spent_s:.1f} s, {sums['seeds'] / spent_s:.0f} seeds/s")
-    return bool(failures)
+    tally = Tally(asked.log)
+    for result in asyncio.run(run_seeds(kept("runtime"))):
+        if result.violation:
+            tally.failures.append(result)
+            tally.tell(f"FAILED {result.found}\n  {replay(result.seed)}")
+    run_many(tally, asked.first, asked.seeds, asked.processes)
+    tally.tell(f"seeds {asked.first} to {asked.first + asked.seeds - 1}: {tally.text()}")
+    return bool(tally.failures)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ class Audit:
         self.facts = {str(fact.event_id): fact for fact in self.planned.facts}
         self.commands = {str(command.event_id): command for command in self.world.commands}
         self.marks = {mark.number: mark for mark in self.planned.marks}
+        self.poisoned = {fact.key for fact in self.planned.planted()}
         self.first: dict[str, Seen] = {}
         self.copies: dict[str, int] = defaultdict(int)
         for at, record in enumerate(self.world.log.order):
@@ -170,17 +171,16 @@ class Audit:
         self.done = done
         for (what, origin), accounts in done.items():
             must(what == "day" or len(set(accounts)) == len(accounts), "nothing twice", f"{what} {origin}: {accounts}")
-        poisoned = {fact.key for fact in self.planned.planted()}
         for name, fact in self.facts.items():
-            self._one_fact(name, fact, done, poisoned)
+            self._one_fact(name, fact, done)
         for name, command in self.commands.items():
             wanted = sorted(command.moves) if command.answered else []
             must(sorted(done["command", name]) == wanted, "a command acts once", f"{command.key}: {command}")
 
-    def _one_fact(self, name: str, fact: Fact, done: dict, poisoned: set[str]) -> None:
+    def _one_fact(self, name: str, fact: Fact, done: dict) -> None:
         accounts = sorted(done["fact", name])
         if not accounts:
-            excused = fact.key in poisoned and (name in self.letters or fact.poison == "undecodable")
+            excused = self._exempt(fact) and (name in self.letters or fact.poison == "undecodable")
             must(excused, "nothing lost", f"{fact.topic} {fact.key} {name} has no effect and is not parked")
         else:
             must(accounts == sorted(fact.moves), "nothing lost", f"{name}: {accounts} of {fact.moves}")
@@ -280,7 +280,7 @@ class Audit:
         return any(fact.due_at <= at for at in reached)
 
     def _exempt(self, fact: Fact) -> bool:
-        return fact.key in {planted.key for planted in self.planned.planted()}
+        return fact.key in self.poisoned
 
     def _fed_before(self, fact: Fact, mark: Mark) -> bool:
         seen = self.first[str(fact.event_id)]

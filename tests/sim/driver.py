@@ -95,6 +95,7 @@ class Driver:
         drawn = frozenset(fault for fault in FAULTS if self.rng.random() < chance)
         self.faults = drawn if profile.faults is None else profile.faults
         self.orderly = self.rng.random() < 0.4
+        self.mended_late = self.rng.random() < 0.5
         shape = self._shape()
         self.planned: Inputs = inputs.draw(
             self.rng, self.faults, days=self.rng.randint(1, 3), partitions=PARTITIONS, mix=profile.mix
@@ -140,6 +141,9 @@ class Driver:
     async def _play(self) -> None:
         await self.world.open()
         self.world.log.append(inputs.configuration(inputs.COMPANY))
+        if self.profile.aims:
+            for member in self.world.members:
+                await self.world.deliver(member, points.Strike())
         for _ in range(self.rng.randint(*self.profile.steps)):
             await self._step()
         await self._settle()
@@ -318,6 +322,8 @@ class Driver:
         for member in world.members:
             member.source.hole, member.source.cut = False, None
         world.handler.sour = False
+        if self.mended_late:
+            world.handler.mended = world.ever_mended = True
         if not self.profile.mix.one_lane:
             world.widen(SETTLED_BATCH, SETTLED_RELAY)
         if not self.late_known:

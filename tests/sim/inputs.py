@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from random import Random
 from uuid import UUID
 
@@ -89,6 +90,7 @@ def header(event_id: UUID, kind: str, subject: str, company: str, day: date, kno
     )
 
 
+@cache
 def configuration(company: str) -> Outgoing:
     fact = CompanyConfigured(
         company=company, name=company, base_currency="EUR", time_zone="Europe/Berlin", calendar="XECB"
@@ -97,7 +99,9 @@ def configuration(company: str) -> Outgoing:
     return Outgoing(CONTROL, company.encode(), envelope.to_headers(), fact.model_dump_json().encode())
 
 
+@cache
 def mark(number: int, at: datetime, closed: date | None, partitions: int) -> Mark:
+    """A marker in every partition of ingest's topics; the same for all seeds, so nobody may change it."""
     marker_id = derive("sim-marker", number)
     marker: Marker
     if closed is None:

@@ -72,12 +72,12 @@ HELD = Profile(
     batch=1,
     relay_rows=3,
     steps=(50, 110),
-    struck=0.4,
+    struck=0.35,
     mix=Mix(facts_per_day=20, accounts=12, timers=0.05, ticks=0.03),
-    weights={"feed": 12, "timers": 3, "resume": 4},
+    weights={"feed": 12, "timers": 3, "resume": 6},
     aims={
-        "deliver": (("freeze", "commit.before", 1),),
-        "command": (("freeze", "commit.before", 1),),
+        "deliver": (("freeze", "copied.outbox", 1),),
+        "command": (("freeze", "copied.outbox", 2),),
         "relay": (("freeze", "sink.send", 1), ("freeze", "relay.sent", 1)),
         "timers": (("freeze", "sql.MARK_WRITTEN", 1),),
     },
@@ -122,6 +122,7 @@ COMMANDS = Profile(
 POISON = Profile(
     "poison",
     frozenset({"poison", "move", "error"}),
+    steps=(40, 90),
     mix=Mix(accounts=2, poison=0.2),
     weights={"redrive": 3, "mend": 2},
 )

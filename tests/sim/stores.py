@@ -77,7 +77,9 @@ class WatchedConnection:
 
     async def copy_records_to_table(self, table: str, *, records: Iterable[Sequence], columns: Sequence[str]) -> str:
         await at(f"sql.COPY_{table}")
-        return await self.db.copy_records_to_table(table, records=records, columns=columns)
+        done = await self.db.copy_records_to_table(table, records=records, columns=columns)
+        await at(f"copied.{table}")
+        return done
 
     def transaction(self) -> WatchedBlock:
         return WatchedBlock(self)

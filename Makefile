@@ -46,11 +46,11 @@ chaos: environment ## kill, freeze and cut everything in turn, at moments drawn 
 restore-drill: environment ## lose the database of SERVICE under load, restore it, go on, audit (on a stack of its own)
 	@$(IN) -m deploy.local.restore_drill $(SERVICE)
 
-sim: environment ## play SEEDS seeds of the simulation (TIER=runtime or service); SEED=n replays one
+sim: environment ## play SEEDS seeds of the simulation (TIER=runtime or service); SEED=n replays one (runtime: FIRST=n, LOG=file)
 ifeq ($(TIER),service)
 	@$(IN) -m tests.sim.service $(if $(SEED),--seeds 1 --first $(SEED),--seeds $(or $(SEEDS),20))
 else
-	@$(IN) -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+	@$(IN) -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) $(if $(FIRST),--first $(FIRST)) $(if $(LOG),--log $(LOG)))
 endif
 
 lint: environment ## ruff, rules and format

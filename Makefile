@@ -43,8 +43,8 @@ endif
 chaos: environment ## kill, freeze and cut everything in turn, at moments drawn from SEED (SEED=2 draws others)
 	@RECOUP_CHAOS_SEED=$(or $(SEED),1) $(IN) -m pytest -q -m chaos
 
-restore-drill: environment ## lose the database of SERVICE under load, restore it, go on, audit (on a stack of its own)
-	@$(IN) -m deploy.local.restore_drill $(SERVICE)
+restore-drill: environment ## lose the database of SERVICE under load, restore it, go on, audit, on a stack of its own (BACKUP=older: without its WAL)
+	@$(IN) -m deploy.local.restore_drill $(SERVICE) $(if $(BACKUP),--backup $(BACKUP))
 
 sim: environment ## play SEEDS seeds of the simulation (TIER=runtime or service); SEED=n replays one (runtime: FIRST=n, LOG=file)
 ifeq ($(TIER),service)
@@ -70,8 +70,8 @@ redrive: environment ## run parked events of SERVICE again, in order (make redri
 skip: environment ## ask to leave out the first event of KEY in SERVICE (REASON="…"), or approve that (SHA256=…); BY= names the person
 	@$(STACK) skip $(SERVICE) "$(KEY)" --reason "$(REASON)" --sha256 "$(SHA256)" --by "$(BY)"
 
-step-over: environment ## move the cursor of a stopped partition (SERVICE= TOPIC= PARTITION= AT= TO= REASON="…")
-	@$(STACK) step-over $(SERVICE) $(TOPIC) $(PARTITION) --at "$(AT)" --to "$(TO)" --reason "$(REASON)"
+step-over: environment ## ask to move the cursor of a stopped partition (SERVICE= TOPIC= PARTITION= AT= TO= REASON="…"), or approve that (SHA256=…)
+	@$(STACK) step-over "$(SERVICE)" "$(TOPIC)" "$(PARTITION)" --at "$(AT)" --to "$(TO)" --reason "$(REASON)" --sha256 "$(SHA256)" --by "$(BY)"
 
 rebuild: environment ## build the projections of SERVICE (reporting; the items of collections, notifications) anew, compare, swap (ACCEPT=1: although they differ)
 	@$(STACK) rebuild $(SERVICE) $(if $(ACCEPT),--accept-differences)

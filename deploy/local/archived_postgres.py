@@ -120,14 +120,18 @@ class ArchivedPostgres(PostgresServer):
             self._receiver.kill()
         shutil.rmtree(self._home.data)
 
-    def restore(self, backup: Backup) -> None:
-        """Puts the backup in the place of the lost data; at its next start the server replays the archive's WAL."""
+    def restore(self, backup: Backup, *, older: bool = False) -> None:
+        """Puts the backup in the place of the lost data; at its next start the server replays the archive's WAL.
+
+        `older`: no more of it than the backup needs to be whole, as if the rest were gone.
+        """
         assert self._home is not None
         shutil.copytree(backup.folder, self._home.data)
         self._home.data.chmod(0o700)
         wal = self.kept / "wal"
         fetch = f"cp {wal}/%f %p || cp {wal}/%f.partial %p"
-        self._write_settings(f"{_ARCHIVED}restore_command = '{fetch}'\nsynchronous_standby_names = ''\n")
+        until = "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n" if older else ""
+        self._write_settings(f"{_ARCHIVED}restore_command = '{fetch}'\nsynchronous_standby_names = ''\n{until}")
         (self._home.data / "recovery.signal").touch()
         self._own(self._home.data)
 
@@ -168,4 +172,4 @@ class ArchivedPostgres(PostgresServer):
 
 
 _REPLACED = ("wal_level", "max_wal_senders", "max_replication_slots", "wal_keep_size", "restore_command",
-             "synchronous_standby_names")  # fmt: skip
+             "synchronous_standby_names", "recovery_target")  # fmt: skip

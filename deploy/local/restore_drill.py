@@ -4,6 +4,10 @@ On a stack of its own, in a folder of its own: the service's store is on a serve
 backup is taken while the first day is fed; in the middle of a later day the server is killed and its disk removed; the
 backup is restored, the WAL replayed to the last commit, and the service goes on from its own cursors. At the end the
 auditor must find nothing.
+
+With `--backup older` the WAL behind the backup is gone: a day was closed since. The service must freeze every key of
+which it has told more than it remembers, do nothing for those by itself, go on with the rest, and let a person release
+them.
 """
 
 import asyncio
@@ -24,12 +28,13 @@ from typing import Annotated, Any
 import typer
 
 import sample
-from deploy.local import databases, feed, secrets, service_settings
+from deploy.local import databases, feed, older_backup, readiness, secrets, service_settings
 from deploy.local.archived_postgres import ArchivedPostgres, Backup
-from deploy.local.client import open_client
+from deploy.local.client import Client, open_client
 from deploy.local.databases import DatabaseAddress
 from deploy.local.errors import StackError
 from deploy.local.local_stack import LocalStack
+from deploy.local.older_backup import Loss
 from deploy.local.paths import REPOSITORY, cache_dir
 from deploy.local.ports import free_ports
 from deploy.local.postgres import outside_home
@@ -47,9 +52,10 @@ DayEnded = Callable[[int, StackInfo], Awaitable[None]]
 
 @dataclass
 class Report:
-    """What the drill did and found."""
+    """What the drill did and found. `loss` is None where WAL brought the store back to its last commit."""
 
     service: str
+    loss: Loss | None = None
     backup_bytes: int = 0
     backup_s: float = 0.0
     away_s: float = 0.0
@@ -57,15 +63,18 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return bool(self.audit.get("passed"))
+        return self.loss.passed if self.loss else bool(self.audit.get("passed"))
 
     def text(self) -> str:
+        size_mb = self.backup_bytes / 2**20
+        backed_up = f"{self.service}: base backup of {size_mb:.0f} MB in {self.backup_s:.1f} s while the feed ran"
+        if self.loss is not None:
+            return f"{backed_up}; the store had again as it was then, a day later: {self.loss.text()}."
         findings = self.audit.get("findings", [])
         found = "the auditor finds nothing" if self.passed else f"THE AUDITOR FINDS {len(findings)}: {findings[:5]}"
-        size_mb = self.backup_bytes / 2**20
         return (
-            f"{self.service}: base backup of {size_mb:.0f} MB in {self.backup_s:.1f} s while the feed ran; database "
-            f"lost in the middle of a day, back at its last commit after {self.away_s:.1f} s; {found}."
+            f"{backed_up}; database lost in the middle of a day, back at its last commit after {self.away_s:.1f} s; "
+            f"{found}."
         )
 
 
@@ -108,9 +117,11 @@ def drill(
     quarter: Path,
     say: Callable[[str], None] = print,
     day_ended: DayEnded | None = None,
+    *,
+    older: bool = False,
 ) -> Report:
     """Runs the drill over the days of the sample in `quarter`; `day_ended` is told of each day's close."""
-    report = Report(checked(service, 1) and service)
+    report = Report(checked(service, 1) and service, loss=Loss() if older else None)
     with drilled_stack(service, folder, say) as (stack, server):
         run = _Run(stack, server, report, quarter, say, day_ended)
         run.to_the_end()
@@ -136,6 +147,8 @@ class _Run:
         self._day, self._began, self._backup = -1, 0.0, None
         self._lost = False
         self._problem: BaseException | None = None
+        self._closed = -1
+        self._began_again_s, self._gone_on = 0.0, threading.Event()
 
     def to_the_end(self) -> None:
         folders = sorted((self._quarter / "days").iterdir())
@@ -143,9 +156,15 @@ class _Run:
         thread.start()
         while thread.is_alive():
             self._stack.watch()
-            if self._day == 0 and self._backup is None:
+            middle, in_a_day = len(folders) // 2, time.monotonic() > self._began + LOSS_AFTER_S
+            loss = self._report.loss
+            if self._backup is None and self._day == 0:
                 self._backup = self._back_up()
-            if self._day == len(folders) // 2 and not self._lost and time.monotonic() > self._began + LOSS_AFTER_S:
+            if self._lost or self._backup is None:
+                pass
+            elif loss is not None and self._closed == middle:
+                self._lose_and_go_back(loss)
+            elif loss is None and self._day == middle and in_a_day:
                 self._lose_and_restore()
             time.sleep(WATCH_EVERY_S)
         thread.join()
@@ -171,8 +190,40 @@ class _Run:
                 await feed.feed_day(client, company, book, self._quarter, folder)
                 if self._day_ended is not None:
                     await self._day_ended(day, self._stack.info)
+                self._closed = day
+                if self._report.loss is not None and day == len(folders) // 2:
+                    await asyncio.to_thread(self._gone_on.wait)
+            if self._report.loss is not None:
+                await self._release(client, self._report.loss)
         finally:
             await client.http.aclose()
+
+    async def _release(self, client: Client, loss: Loss) -> None:
+        """What was done for frozen keys until now, and then a person lets them all go on."""
+        assert self._stack.info is not None
+        info, service = self._stack.info, self._report.service
+        loss.acts = await older_backup.acts_since(info, service, loss.frozen, self._began_again_s)
+        loss.released, loss.left = await older_backup.release_all(client, service)
+        await client.until_quiet(service)
+
+    def _lose_and_go_back(self, loss: Loss) -> None:
+        """The service is stopped, its store becomes what it was at the backup, and the service is started on it."""
+        assert self._backup is not None and self._stack.info is not None
+        service = self._report.service
+        dsn = self._stack.info.databases[service].dsn
+        child = self._stack.child(f"{service}-0")
+        self._stack.children.remove(child)
+        child.stop()
+        before = asyncio.run(older_backup.heads(dsn, service))
+        self._bring_back(older=True)
+        loss.expected = older_backup.beyond(before, asyncio.run(older_backup.heads(dsn, service)))
+        began_s = time.time()
+        again = self._stack.start_service(service)
+        readiness.wait_ready([(again, self._stack.info.services[service])])
+        loss.frozen = asyncio.run(older_backup.frozen_keys(dsn))
+        self._say(f"{service} started on the older store: {len(loss.frozen)} keys are frozen")
+        self._began_again_s = began_s
+        self._gone_on.set()
 
     def _back_up(self) -> Backup:
         backup = self._server.back_up("base")
@@ -181,16 +232,19 @@ class _Run:
         return backup
 
     def _lose_and_restore(self) -> None:
+        self._bring_back(older=False)
+        self._say(f"restored to its last commit after {self._report.away_s:.1f} s")
+
+    def _bring_back(self, *, older: bool) -> None:
         assert self._backup is not None
         self._lost, began = True, time.monotonic()
         self._server.lose()
         self._say(f"the database of {self._report.service} is lost")
-        self._server.restore(self._backup)
+        self._server.restore(self._backup, older=older)
         self._server.launch()
         self._server.wait_ready()
         asyncio.run(self._server.until_recovered())
         self._report.away_s = time.monotonic() - began
-        self._say(f"restored to its last commit after {self._report.away_s:.1f} s")
 
 
 def _audit(info: StackInfo) -> dict[str, Any]:
@@ -212,13 +266,16 @@ def main(
     service: Annotated[str, typer.Argument()] = "cash_application",
     days: Annotated[int, typer.Option(envvar="RECOUP_SAMPLE_DAYS", min=3)] = DAYS,
     seed: Annotated[int, typer.Option(envvar="RECOUP_SAMPLE_SEED")] = SEED,
+    backup: Annotated[str, typer.Option(help="`older`: without the WAL behind the backup")] = "",
 ) -> None:
-    """Lose the service's database under load, restore it, go on, audit; 1 when the auditor finds anything."""
+    """Lose the service's database under load, restore it, go on, audit; 1 when something is not as it must be."""
+    if backup not in ("", "older"):
+        raise typer.BadParameter("there is one kind: BACKUP=older; without it the store comes back to its last commit")
     folder = Path(tempfile.mkdtemp(prefix="recoup-drill-"))
     folder.chmod(0o755)
     try:
         sample.generate(seed, days, folder / "sample")
-        report = drill(service, folder, folder / "sample")
+        report = drill(service, folder, folder / "sample", older=backup == "older")
         print(report.text(), flush=True)
         raise typer.Exit(0 if report.passed else 1)
     except StackError as problem:

@@ -113,8 +113,8 @@ class EventSkipped(Fact):
 
 
 class PartitionMoved(Fact):
-    """The cursor of a stopped partition was moved by hand from `from_offset` to `to_offset`: what lies between is not
-    taken. `company` is `*`, since it concerns all."""
+    """The cursor of a stopped partition was moved from `from_offset` to `to_offset`: what lies between is not taken.
+    `actor` asked for it, `approver` allowed it. `company` is `*`, since it concerns all."""
 
     TYPE: ClassVar[str] = "partition.moved"
 
@@ -125,3 +125,5 @@ class PartitionMoved(Fact):
     to_offset: int
     reason: str = Field(max_length=500)
     actor: str
+    approver: str = ""
+    approval_id: UUID | None = None

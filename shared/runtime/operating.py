@@ -1,10 +1,9 @@
-"""Commands for whoever operates a service, beside it and on its store: parked, redrive, step-over.
+"""Commands for whoever operates a service, beside it and on its store: parked, redrive.
 
-They need no running service. Invariant: nothing is left out here, but what a log no longer has: leaving out an event
-takes two persons (`/v1/runtime/parked`).
+They need no running service. Invariant: nothing is left out here: that takes two persons (`/v1/runtime/parked`,
+`/v1/runtime/partitions`).
 """
 
-import getpass
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,17 +12,10 @@ import typer
 
 from shared.errors import Stop
 from shared.events.catalogue import READS
-from shared.events.codec import Event
-from shared.events.control import PartitionMoved
-from shared.events.envelope import Envelope
-from shared.ids import derive
 from shared.paging import LIMIT_MAX
-from shared.runtime import dead_letters, outbox
+from shared.runtime import dead_letters
 from shared.runtime import parked_statements as parked_sql
-from shared.runtime import statements as sql
 from shared.runtime.dead_letters import TYPE_MISSING
-from shared.runtime.effects import Emission
-from shared.runtime.markers import ALL_COMPANIES
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime, Service
@@ -45,17 +37,6 @@ def add_commands(app: typer.Typer, run: Run) -> None:
     def redrive_command(key: Annotated[str, typer.Argument(help="one key, or ALL")] = ALL) -> None:
         """Run parked events again, key by key, in order."""
         raise typer.Exit(run(lambda service, runtime: redrive(service, runtime, key)))
-
-    @app.command("step-over")
-    def step_over_command(
-        topic: str,
-        partition: int,
-        at: Annotated[int, typer.Option(help="where the cursor stands")],
-        to: Annotated[int, typer.Option(help="where it goes on")],
-        reason: Annotated[str, typer.Option(help="why nothing between is needed")],
-    ) -> None:
-        """Move the cursor of a stopped partition over offsets that the log no longer gives; it is an event."""
-        raise typer.Exit(run(lambda _, runtime: step_over(runtime, topic, partition, at, to, reason)))
 
 
 async def parked(service: "Service", runtime: "Runtime") -> int:
@@ -116,53 +97,3 @@ async def redrive(service: "Service", runtime: "Runtime", key: str) -> int:
         typer.echo(f"{each}: {result}")
     typer.echo(f"{sum(r == 'done' for r in results.values())} of {len(results)} parked keys are free again")
     return 0 if all(result == "done" for result in results.values()) else 1
-
-
-async def step_over(runtime: "Runtime", topic: str, partition: int, at: int, to: int, reason: str) -> int:
-    """Move the cursor from `at` to `to`, if it stands at `at`. Raises Stop when it does not, or without a reason."""
-    if len(reason.strip()) < 10:
-        raise Stop("say why in a sentence: --reason")
-    fact = PartitionMoved(
-        company=ALL_COMPANIES,
-        service=runtime.service,
-        topic=topic,
-        partition=partition,
-        from_offset=at,
-        to_offset=to,
-        reason=reason.strip()[:500],
-        actor=f"user:{getpass.getuser()}",
-    )
-    async with runtime.pool.acquire() as db, db.transaction():
-        await db.execute(sql.LOCK_SHARED)
-        if await _move(db, runtime, fact) is None:
-            raise Stop(f"the cursor of {topic}/{partition} in {runtime.service} does not stand at {at}")
-        place = f"{topic}/{partition}@{at}"
-        await outbox.publish(db, runtime.service, [Emission(_cause(runtime, fact, place), fact, place)])
-    typer.echo(f"{topic}/{partition} goes on at {to}; the running service takes it up by itself within seconds")
-    return 0
-
-
-async def _move(db: asyncpg.Connection, runtime: "Runtime", fact: PartitionMoved) -> int | None:
-    statement = getattr(runtime.handler, "step_over_sql", "") if fact.topic not in READS[runtime.service] else ""
-    return await db.fetchval(
-        statement or parked_sql.STEP_OVER, fact.topic, fact.partition, fact.from_offset, fact.to_offset
-    )
-
-
-def _cause(runtime: "Runtime", fact: PartitionMoved, place: str) -> Event:
-    now = runtime.clock.now()
-    identity = derive("partition_moved", runtime.service, place, fact.to_offset)
-    envelope = Envelope(
-        id=identity,
-        source=runtime.service,
-        type="command.step_over",
-        subject=place,
-        time=now,
-        company=fact.company,
-        actor=fact.actor,
-        business_date=now.date(),
-        known_at=now,
-        correlation_id=identity,
-        causation_id=identity,
-    )
-    return Event(envelope, None)

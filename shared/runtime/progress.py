@@ -12,12 +12,14 @@ from shared.paging import Page, Paging, page_of, paging
 from shared.runtime import statements as sql
 from shared.runtime.parked import router as parked_router
 from shared.runtime.policies import ReadPolicy, read_all
+from shared.runtime.stepping import router as stepping_router
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
 
 router = APIRouter(prefix="/v1/runtime", tags=["runtime"])
 router.include_router(parked_router)
+router.include_router(stepping_router)
 
 
 class Progress(BaseModel):

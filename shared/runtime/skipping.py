@@ -113,7 +113,7 @@ async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, A
         shown_sha256 = command.body.sha256  # type: ignore[attr-defined]
         decision = decide(
             _request_of(request),
-            _checker(principal),
+            checker_of(principal),
             {},
             (),
             runtime.clock.now(),
@@ -141,7 +141,7 @@ async def refuse(runtime: "Runtime", command: Command, key: str) -> dict[str, An
         parked = await _held(runtime, db, key)
         request = await _pending(db, parked)
         principal = command.principal
-        if refusal := may_decide(_request_of(request), _checker(principal)):
+        if refusal := may_decide(_request_of(request), checker_of(principal)):
             raise Rejected(refusal.code, refusal.reason, refusal.status)
         behalf = as_actor(principal.on_behalf_of)
         await _decide(db, request, "refused", principal.actor, behalf, runtime.clock.now())
@@ -187,7 +187,7 @@ def _check_shown(parked: Parked, sha256: str) -> None:
         raise Rejected("changed_since_shown", "another event stands first of this key now; look at it and ask anew")
 
 
-def _checker(principal: Principal) -> Principal:
+def checker_of(principal: Principal) -> Principal:
     """Whoever may act for the key's company, or for a key that names none: the route has asked before."""
     return replace(principal, companies=principal.companies | {NO_COMPANY})
 

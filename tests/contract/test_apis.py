@@ -143,7 +143,8 @@ def test_every_path_names_its_company_in_the_same_place() -> None:
     apis = [route for route in GUARDED if route.path not in PAGES]
     others = {route.path for route in apis if not route.path.startswith("/v1/companies/{company}")}
     parked = {f"/v1/runtime/parked/{rest}" for rest in ("redrive", *(f"{{parked}}/{verb}" for verb in PARKED_VERBS))}
-    assert others == parked | {
+    stopped = {f"/v1/runtime/partitions/{{topic}}/{{partition}}/{verb}" for verb in ("step-over", "approve")}
+    assert others == parked | stopped | {
         "/metrics", "/v1/runtime/progress", "/v1/runtime/parked", "/v1/runtime/policies", "/v1/clock"
     }  # fmt: skip
     for route in apis:

@@ -120,9 +120,10 @@ async def test_a_mail_leaves_and_a_kill_in_data_is_never_followed_by_a_second(
     await admin.apply(bootstrap, admin.load(ROOT / "deploy" / "topics.yaml"))
     server = await SmtpServer(data_delay_s=30).start()
     process = Process(dsn, bootstrap, server.port, tmp_path)
-    await feed(bootstrap, "n-1")
     await process.start()
     try:
+        await settled("select count(*)::text from store_start", dsn, "1")
+        await feed(bootstrap, "n-1")
         await settled("select status from notice", dsn, "sending")
         await asyncio.wait_for(server.data_begun.wait(), 20)
         await process.stop(signal.SIGKILL)

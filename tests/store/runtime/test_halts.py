@@ -6,19 +6,29 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from shared.auth import Principal
 from shared.bus.memory import MemorySource
 from shared.bus.partitioner import partition_of
 from shared.bus.port import Partition, Record
-from shared.errors import Stop
+from shared.errors import Rejected
 from shared.events.catalogue import ACCOUNTS, CONTROL
+from shared.events.control import PartitionMoved
 from shared.events.envelope import Envelope
-from shared.runtime import loops, operating
+from shared.runtime import loops, stepping
 from shared.runtime.batches import Batches
+from shared.runtime.skipping import Command
+from shared.runtime.stepping import StepBody, StepDecision
 from tests.builders import event
 from tests.store.runtime.conftest import World
 from tests.store.runtime.toy import contact
 
 STOPPED = "recoup_partition_stopped"
+
+
+def command(who: str, number: int, body: Any) -> Command:
+    role = "operator" if who == "otto" else "controller"
+    principal = Principal(who, "person", frozenset({"acme"}), frozenset({role}))
+    return Command(principal, f"/v1/runtime/partitions/{type(body).__name__}", f"command-{number}", "step", body)
 
 
 class Service:
@@ -96,25 +106,38 @@ async def test_a_hole_stops_its_partition_alone_with_an_alarm(
     assert service.alarm(lane) == 1
 
 
-async def test_a_person_steps_over_a_hole_and_that_is_an_event(
+async def test_two_persons_step_over_a_hole_and_that_is_an_event(
     service: Service, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = lane_of("a1")
+    lane, reason = lane_of("a1"), "the record was lost with the disk"
     lose(service, monkeypatch, 1)
     for _ in range(3):
         world.put(event(contact("a1")))
     await service.consume()
-    with pytest.raises(Stop, match="does not stand at 0"):
-        await operating.step_over(service.runtime, *lane, 0, 2, "the record was lost with the disk")
-    with pytest.raises(Stop, match="say why"):
-        await operating.step_over(service.runtime, *lane, 1, 2, "so")
-    await operating.step_over(service.runtime, *lane, 1, 2, "the record was lost with the disk")
+    with pytest.raises(Rejected, match="does not stand at 0; it stands at [1-9]"):
+        await stepping.ask(service.runtime, command("otto", 1, StepBody(at=0, to=2, reason=reason)), *lane)
+    asked = await stepping.ask(service.runtime, command("otto", 2, StepBody(at=1, to=2, reason=reason)), *lane)
+    await service.retry()
+    assert await service.facts() == {"a1": 1}, "nothing moves before another person has approved it"
+    shown = StepDecision(at=1, to=2, sha256=asked["sha256"])
+    with pytest.raises(Rejected) as alone:
+        await stepping.approve(service.runtime, command("otto", 3, shown), *lane)
+    assert alone.value.status == 403
+    with pytest.raises(Rejected):
+        other = shown.model_copy(update={"sha256": "0" * 64})
+        await stepping.approve(service.runtime, command("conrad", 4, other), *lane)
+    moved = await stepping.approve(service.runtime, command("conrad", 5, shown), *lane)
+    assert (moved["requested_by"], moved["approved_by"]) == ("user:otto", "user:conrad")
+    assert await stepping.approve(service.runtime, command("conrad", 5, shown), *lane) == moved, "sent twice"
+    with pytest.raises(Rejected, match="nobody asked"):
+        await stepping.approve(service.runtime, command("conrad", 6, shown), *lane)
     await service.retry()
     assert await service.facts() == {"a1": 2}
     assert (service.alarm(lane), service.readiness(lane)) == (0, "")
     await loops.relay_step(service.runtime, world.sink)
-    moved = [r for r in world.published(CONTROL) if Envelope.from_headers(r.headers).type == "partition.moved"]
-    assert [b"lost with the disk" in r.value for r in moved] == [True]
+    events = [r for r in world.published(CONTROL) if Envelope.from_headers(r.headers).type == "partition.moved"]
+    (told,) = [PartitionMoved.model_validate_json(r.value) for r in events]
+    assert (told.actor, told.approver, told.reason) == ("user:otto", "user:conrad", reason)
 
 
 async def test_a_hole_that_is_gone_at_the_next_look_stops_nothing_for_long(

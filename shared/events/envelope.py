@@ -17,6 +17,28 @@ from shared.ids import read_id
 Headers = Sequence[tuple[str, bytes]]
 SEQUENCE_DIGITS = 18
 SHARED_IDS = 4_096
+HEADERS = (
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_subject",
+    "ce_time",
+    "ce_dataschema",
+    "content-type",
+    "ce_company",
+    "ce_actor",
+    "ce_onbehalfof",
+    "ce_businessdate",
+    "ce_knownat",
+    "ce_policyversion",
+    "ce_codeversion",
+    "ce_sequence",
+    "ce_correlationid",
+    "ce_causationid",
+    "ce_traceparent",
+)
+"""Names of the headers. New ones are added at the end: rows that wait in an outbox hold the values alone."""
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time")
 
 
@@ -44,32 +66,32 @@ class Envelope(NamedTuple):
     traceparent: str = ""
 
     def to_headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers. An optional attribute that is not known is empty."""
-        return [(name, value.encode()) for name, value in self.to_texts(self.sequence).items()]
+        """Kafka headers, as `headers_of` gives them."""
+        return headers_of(self.to_texts(self.sequence))
 
-    def to_texts(self, sequence: str) -> dict[str, str]:
-        """The headers as text, with `sequence` in place of the envelope's own."""
-        return {
-            "ce_specversion": "1.0",
-            "ce_id": str(self.id),
-            "ce_source": self.source,
-            "ce_type": self.type,
-            "ce_subject": self.subject,
-            "ce_time": self.time.isoformat(),
-            "ce_dataschema": f"recoup:{self.type}:{newest_version(self.type)}",
-            "content-type": "application/json",
-            "ce_company": self.company,
-            "ce_actor": self.actor,
-            "ce_onbehalfof": self.on_behalf_of,
-            "ce_businessdate": self.business_date.isoformat(),
-            "ce_knownat": self.known_at.isoformat(),
-            "ce_policyversion": self.policy_version,
-            "ce_codeversion": self.code_version,
-            "ce_sequence": sequence,
-            "ce_correlationid": str(self.correlation_id),
-            "ce_causationid": str(self.causation_id),
-            "ce_traceparent": self.traceparent,
-        }
+    def to_texts(self, sequence: str) -> list[str]:
+        """The values of `HEADERS` in their order, with `sequence` in place of the envelope's own."""
+        return [
+            "1.0",
+            str(self.id),
+            self.source,
+            self.type,
+            self.subject,
+            self.time.isoformat(),
+            f"recoup:{self.type}:{newest_version(self.type)}",
+            "application/json",
+            self.company,
+            self.actor,
+            self.on_behalf_of,
+            self.business_date.isoformat(),
+            self.known_at.isoformat(),
+            self.policy_version,
+            self.code_version,
+            sequence,
+            str(self.correlation_id),
+            str(self.causation_id),
+            self.traceparent,
+        ]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> "Envelope":
@@ -80,9 +102,9 @@ class Envelope(NamedTuple):
             found = {name: value.decode() for name, value in headers}
         except (UnicodeDecodeError, AttributeError):  # a header without a value is None
             raise Broken("header_unreadable", "the record has a header that is no text in UTF-8") from None
-        missing = [name for name in _REQUIRED if not found.get(name)]
-        if missing:
-            raise Broken("header_missing", f"the record has no {missing[0]} header; it was not written by Recoup")
+        if not all(map(found.get, _REQUIRED)):
+            missing = next(name for name in _REQUIRED if not found.get(name))
+            raise Broken("header_missing", f"the record has no {missing} header; it was not written by Recoup")
         _refuse_newer(found)
         try:
             return cls(
@@ -112,6 +134,11 @@ class Envelope(NamedTuple):
 
     def with_sequence(self, number: int) -> "Envelope":
         return self._replace(sequence=sequence_text(number))
+
+
+def headers_of(texts: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Headers of the values that `Envelope.to_texts` gives. An attribute that is not known is left out."""
+    return [(name, text.encode()) for name, text in zip(HEADERS, texts, strict=False) if text]
 
 
 def sequence_text(number: int) -> str:

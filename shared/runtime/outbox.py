@@ -16,7 +16,7 @@ from shared import tracing
 from shared.bus.partitioner import partition_of
 from shared.events.catalogue import EVENT_BYTES_MAX, EVENTS, PARTITIONS, PAYMENTS, key_of
 from shared.events.codec import encode
-from shared.events.envelope import Envelope, sequence_text
+from shared.events.envelope import Envelope, headers_of, sequence_text
 from shared.ids import output_id
 from shared.runtime import statements as sql
 from shared.runtime.effects import Emission, PoisonEvent
@@ -121,7 +121,7 @@ async def write_rows(db: asyncpg.Connection, rows: Sequence[OutboxRow], *, resto
     for row in rows:
         number = following[row.topic, row.stream]
         following[row.topic, row.stream] = number + 1
-        headers = orjson.dumps(list(row.envelope.to_texts(sequence_text(number)).items()))
+        headers = orjson.dumps(row.envelope.to_texts(sequence_text(number)))
         records.append((row.topic, row.partition, row.key, headers, row.value, row.marker_id, row.envelope.id))
     await db.copy_records_to_table("outbox", records=records, columns=sql.OUTBOX_COLUMNS)
 
@@ -131,4 +131,8 @@ def pack(headers: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[tuple[str, bytes]]:
-    return [(name, value.encode()) for name, value in orjson.loads(packed)]
+    """Headers of a row: the values of an envelope alone, as `write_rows` puts them, or pairs as `pack` does."""
+    found = orjson.loads(packed)
+    if found and isinstance(found[0], str):
+        return headers_of(found)
+    return [(name, value.encode()) for name, value in found]

@@ -1,5 +1,9 @@
 """Which partition a key goes to: murmur2 as every Kafka client computes it, so that all writers agree."""
 
+from functools import lru_cache
+
+# Accounts come again and again; computing one costs as much as ten look-ups.
+KEYS_KEPT = 16_384
 _SEED, _M, _MASK = 0x9747B28C, 0x5BD1E995, 0xFFFFFFFF
 
 
@@ -18,5 +22,6 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+@lru_cache(maxsize=KEYS_KEPT)
 def partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -6,8 +6,10 @@ FORWARD_LOCK = 7_240_102
 
 LOCK_SHARED = f"select pg_advisory_xact_lock_shared({OUTBOX_LOCK})"
 LOCK_EXCLUSIVE = f"select pg_advisory_xact_lock({OUTBOX_LOCK})"
+# What was sent may be sent again, so this transaction alone need not wait for its own commit to reach the disk.
 TRY_RELAY = f"""
-select pg_try_advisory_xact_lock({RELAY_LOCK}), set_config('idle_in_transaction_session_timeout', '20s', true)
+select pg_try_advisory_xact_lock({RELAY_LOCK}), set_config('idle_in_transaction_session_timeout', '20s', true),
+       set_config('synchronous_commit', 'off', true)
 """
 TRY_FORWARD = f"select pg_try_advisory_xact_lock({FORWARD_LOCK})"
 

@@ -27,6 +27,7 @@ STOP_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 60.0
 ENDS_TIMEOUT_S = 4.0
 COMMIT_EVERY_S = 1.0
+NO_PARTITION = TopicPartition("", 0)
 
 
 class KafkaSource:
@@ -74,12 +75,16 @@ class KafkaSource:
         except (KafkaError, TimeoutError, OSError) as problem:
             raise Transient(f"Kafka does not answer ({problem}); check the bootstrap address") from problem
 
-    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    async def fetch(
+        self, max_records: int, timeout_s: float, only: frozenset[Partition] | None = None
+    ) -> dict[Partition, list[Record]]:
         self._check()
         if not self._ready:
             await asyncio.sleep(min(timeout_s, 0.05))
+        # aiokafka gives of all partitions when none is named.
+        named = () if only is None else [TopicPartition(*p) for p in only] or [NO_PARTITION]
         try:
-            raw = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+            raw = await self._consumer.getmany(*named, timeout_ms=int(timeout_s * 1000), max_records=max_records)
         except KafkaError as problem:
             raise Transient(f"fetching from Kafka failed: {problem}") from problem
         self._check()
@@ -87,9 +92,7 @@ class KafkaSource:
         for tp, messages in raw.items():
             partition = Partition(tp.topic, tp.partition)
             if partition in self._ready and messages and partition not in self._halted:
-                batch[partition] = [
-                    Record(partition, m.offset, m.key, list(m.headers), m.value or b"") for m in messages
-                ]
+                batch[partition] = [Record(partition, m.offset, m.key, m.headers, m.value or b"") for m in messages]
                 self._at[partition] = messages[-1].offset + 1
         return batch
 

@@ -56,9 +56,11 @@ class MemorySource:
         self.log.members[self.group].append(self)
         self.log.rebalance(self.group)
 
-    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    async def fetch(
+        self, max_records: int, timeout_s: float, only: frozenset[Partition] | None = None
+    ) -> dict[Partition, list[Record]]:
         await self._take_assignment()
-        batch = self._buffered(max_records)
+        batch = self._buffered(max_records, only)
         if not batch and timeout_s > 0:
             self.log.arrived.clear()
             try:
@@ -67,16 +69,16 @@ class MemorySource:
             except TimeoutError:
                 return {}
             await self._take_assignment()
-            batch = self._buffered(max_records)
+            batch = self._buffered(max_records, only)
         return batch
 
-    def _buffered(self, max_records: int) -> dict[Partition, list[Record]]:
+    def _buffered(self, max_records: int, only: frozenset[Partition] | None) -> dict[Partition, list[Record]]:
         """In turn, from the partition after the last one given: one that is sought back again and again fills no
         batch of the others."""
         batch: dict[Partition, list[Record]] = {}
         left = max_records
         for partition in self._in_turn():
-            if partition in self._halted:
+            if partition in self._halted or (only is not None and partition not in only):
                 continue
             position = self._positions[partition]
             lane = self.log.records[partition][position : position + left]

@@ -6,7 +6,7 @@ Records carry ids in headers and keys; values are bytes. A source never moves an
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-Headers = list[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Partition(NamedTuple):
@@ -58,7 +58,11 @@ class Source(Protocol):
 
     async def start(self, load: LoadPositions) -> None: ...
 
-    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]: ...
+    async def fetch(
+        self, max_records: int, timeout_s: float, only: frozenset[Partition] | None = None
+    ) -> dict[Partition, list[Record]]:
+        """Records that came, of the partitions `only` if they are named. Two may wait at a time, for others each."""
+        ...
 
     async def seek(self, positions: Positions) -> None: ...
 

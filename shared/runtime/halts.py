@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shared import metrics
 from shared.bus.port import LoadPositions, Partition, Positions, Source
 from shared.runtime.batches import Batch, Batches
+from shared.runtime.shares import Share
 from shared.runtime.transaction import Halt, Hole, Outcome, take_with_care
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def show(runtime: "Runtime", source: Source) -> None:
             runtime.log.error("partition_stopped", topic=partition.topic, partition=partition.number, error=reason)
         runtime.failing[name] = reason
         metrics.STOPPED.labels(*partition).set(1)
-    assigned = source.assigned()
+    assigned = (source.whole if isinstance(source, Share) else source).assigned()
     _clear(runtime, [p for p in _shown(runtime) if p not in assigned])
 
 

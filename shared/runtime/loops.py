@@ -23,6 +23,7 @@ from shared.runtime.batches import Batches
 from shared.runtime.day import second_phase, work_event
 from shared.runtime.effects import DayWork
 from shared.runtime.relay import relay_once
+from shared.runtime.shares import in_shares
 from shared.runtime.transaction import TRANSIENT, NotConfigured, Stale, apply
 
 if TYPE_CHECKING:
@@ -202,11 +203,15 @@ async def relay_step(runtime: "Runtime", sink: Sink) -> int:
 async def run_consumer(runtime: "Runtime", source: Source) -> None:
     load = patient_load(runtime, "consumer.positions", lambda lanes: load_positions(runtime, list(lanes)))
     await patiently(runtime, "consumer.start", lambda: source.start(load))
-    batches = Batches(source, runtime.service, runtime.settings.batch_records, ahead=True)
-    try:
-        await forever(runtime, "consumer", lambda: take_next(runtime, batches))
+
+    async def consume(share: Source, name: str) -> None:
+        batches = Batches(share, runtime.service, runtime.settings.batch_records, ahead=True)
+        await forever(runtime, name, lambda: take_next(runtime, batches))
         with suppress(Leaving):
             await batches.drop()
+
+    try:
+        await in_shares(runtime, source, runtime.settings.consumer_shares, consume)
     finally:
         await source.stop()
 

@@ -89,6 +89,8 @@ class Taken:
     @property
     def key(self) -> str:
         """As text that a store can keep and find."""
+        if self.event is not None:
+            return self.event.key
         text = (self.record.key or b"").decode(errors="replace").replace("\x00", "\ufffd")
         return text if len(text) <= KEY_CHARS_MAX else f"{text[:KEY_CHARS_MAX]}~{sha256(text.encode()).hexdigest()}"
 

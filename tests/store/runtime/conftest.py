@@ -48,6 +48,7 @@ class World:
 
     def runtime(self, **settings: Any) -> Any:
         defaults = {"role": "all", "batch_records": 500, "clock": "stream", "drain_timeout_s": 5.0}
+        defaults["consumer_shares"] = 2
         return SimpleNamespace(
             service=SERVICE,
             settings=SimpleNamespace(**(defaults | settings)),

@@ -104,6 +104,8 @@ class Runtime:
             checks["database"] = True
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
             checks["database"] = f"does not answer: {failure_text(problem)}"
+        if self.starting:
+            checks["log"] = "looks in the log for what this service has published"
         if self.source is not None:
             checks["partitions"] = bool(self.source.assigned()) or "no partition assigned yet"
         return checks | {halts.check_name(name): error for name, error in self.failing.items()}

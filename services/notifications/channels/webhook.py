@@ -118,7 +118,8 @@ class WebhookSender:
         self._runtime, self._settings = runtime, settings
         self._targets = read_targets(settings)
         self._owner = f"notifications-{settings.instance}"
-        self._pace = Pace(runtime.clock, stream=settings.clock == "stream")
+        stream, wanted = settings.clock == "stream", runtime.timers_wanted.followed()
+        self._pace = Pace(runtime.clock, stream=stream, wanted=wanted)
         self._client = client or httpx.AsyncClient(
             timeout=httpx.Timeout(settings.webhook_timeout_s),
             follow_redirects=False,
@@ -146,7 +147,7 @@ class WebhookSender:
     async def step(self) -> int:
         """One round. Returns the number of deliveries taken."""
         moment = await moment_of(self._runtime)
-        if moment.now is None:
+        if moment.now is None or moment.number <= self._runtime.unit.start.acts_after:
             return 0
         until_s = self._runtime.clock.monotonic() + LEASE_MARGIN_S
         now = self._runtime.clock.now()

@@ -1,0 +1,21 @@
+"""An event for several who wait: each has one of its own, so that nobody clears what another has not heard."""
+
+import asyncio
+
+
+class Bell(asyncio.Event):
+    """`set` also sets every event that `followed` gave out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followers: list[asyncio.Event] = []
+
+    def followed(self) -> asyncio.Event:
+        follower = asyncio.Event()
+        self._followers.append(follower)
+        return follower
+
+    def set(self) -> None:
+        super().set()
+        for follower in self._followers:
+            follower.set()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.errors import Broken
 from shared.events.catalogue import EVENT_BYTES_MAX, EVENTS, FEEDS_RECEIPTS, MARKERS
-from shared.events.envelope import Envelope, version_in
+from shared.events.envelope import Envelope, Headers, version_in
 from shared.events.upcasters import STEPS, newest_version, upcast
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def is_marker(event_type: str) -> bool:
     return event_type in MARKERS
 
 
-def decode(topic: str, key: str, headers: list[tuple[str, bytes]], value: bytes) -> Event:
+def decode(topic: str, key: str, headers: Headers, value: bytes) -> Event:
     """Event of a record; data is None for an unknown type.
 
     Raises Broken with a code: `oversized`, `header_missing`, `header_unreadable`, `key_missing`, `wrong_company`,
@@ -81,7 +81,7 @@ def _check_company(topic: str, envelope: Envelope, key: str, of_data: str) -> No
     raise Broken("wrong_company", f"{envelope.type} {envelope.id} names more than one company: {where}")
 
 
-def _newest(event_type: str, headers: list[tuple[str, bytes]], value: bytes) -> bytes:
+def _newest(event_type: str, headers: Headers, value: bytes) -> bytes:
     """The payload in the newest version of its type."""
     if not STEPS:
         return value

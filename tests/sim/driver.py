@@ -18,9 +18,9 @@ from tests.sim.world import Command, Member, Shape, Violation, World
 
 PARTITIONS = 3
 NAMED = ("transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken", "relay.sent")
-ROUNDS_MAX = 400
+ROUNDS_MAX, REPEATED_MAX = 400, 50
 SETTLED_BATCH, SETTLED_RELAY = 30, 50
-"""Once faults are over the rest goes in large batches, except where a profile is about small ones."""
+"""Once faults are over the rest goes in large batches."""
 IDLE_ROUNDS = 4
 """A member that finds its batch stale does nothing in that round but look again."""
 
@@ -104,6 +104,7 @@ class Driver:
         self.waiting: list[Fact | Mark] = list(self.planned.items)
         self.fed: list[Fact | Mark] = []
         self.barrier: int | None = None
+        self.rounds = 0
         self.late_known = "late_company" not in self.faults
 
     def _shape(self) -> Shape:
@@ -324,8 +325,7 @@ class Driver:
         world.handler.sour = False
         if self.mended_late:
             world.handler.mended = world.ever_mended = True
-        if not self.profile.mix.one_lane:
-            world.widen(SETTLED_BATCH, SETTLED_RELAY)
+        world.widen(SETTLED_BATCH, SETTLED_RELAY)
         if not self.late_known:
             world.log.append(inputs.configuration(inputs.LATE_COMPANY))
         idle, ended = 0, False
@@ -352,8 +352,15 @@ class Driver:
         world = self.world
         done = await self._feed(10)
         for member in list(world.members):
-            for step in (world.deliver, world.timers, world.relay):
-                done += await step(member, points.Strike())
+            done += await world.deliver(member, points.Strike())
+        self.rounds += 1
+        turn = world.members[self.rounds % len(world.members)]
+        for step in (world.timers, world.relay):
+            for _ in range(REPEATED_MAX):
+                some = await step(turn, points.Strike())
+                done += some
+                if not some:
+                    break
         for command in world.commands:
             if not command.answered and not command.refused:
                 done += await world.command(world.members[0], command, points.Strike())

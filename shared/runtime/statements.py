@@ -41,6 +41,7 @@ TAKE_INBOX = """
 insert into inbox (event_id) select distinct id from unnest($1::uuid[]) as i(id)
 on conflict do nothing returning event_id
 """
+KNOWN_IN_INBOX = "select event_id from inbox where event_id = any($1::uuid[])"
 
 PARKED_AMONG = "select key from parked_key where key = any($1::text[]) order by key for share"
 # A frozen payment stands against nobody: what it had become when it was frozen, all know.

@@ -48,7 +48,7 @@ TRANSIENT = (
 )
 
 KEY_CHARS_MAX = 250
-"""Twice as many, in UTF-8, and a digest go into an entry of an index; our own keys are shorter."""
+"""With four bytes for each, and a digest, it goes into an entry of an index; our own keys are shorter."""
 
 
 class Stale(RecoupError):
@@ -193,9 +193,9 @@ async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], pois
         if taken.problem is not None:
             poisoned[index] = Fault.of(taken.problem)
     _refuse_fatal(batch, poisoned)
-    control = [t.event for t in batch if t.event is not None and t.record.partition.topic == CONTROL]
-    stored = await save_control(db, control)
-    moment = await unit.control.moment(db)
+    stored = await save_control(db, await _fresh_control(db, batch))
+    # What is not committed yet is for this transaction alone: others of this process share the cache.
+    moment = await (ControlCache() if stored else unit.control).moment(db)
     kept, waiting = _cut_unconfigured(batch, set(moment.companies))
     if not kept:
         raise NotConfigured
@@ -211,6 +211,19 @@ async def _take(db: asyncpg.Connection, unit: Unit, batch: Sequence[Taken], pois
     if stored:
         unit.control.forget()
     return outcome
+
+
+async def _fresh_control(db: asyncpg.Connection, batch: Sequence[Taken]) -> list[Event]:
+    """Control facts not taken before, once each: a copy that comes late must not put back what has replaced it."""
+    found: dict[UUID, Event] = {}
+    for taken in batch:
+        event = taken.event
+        if event is not None and taken.record.partition.topic == CONTROL and not is_marker(event.type):
+            found.setdefault(event.envelope.id, event)
+    if not found:
+        return []
+    known = {row["event_id"] for row in await db.fetch(sql.KNOWN_IN_INBOX, list(found))}
+    return [event for identity, event in found.items() if identity not in known]
 
 
 def _counts(unit: Unit, event: Event) -> bool:

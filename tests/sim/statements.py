@@ -101,6 +101,11 @@ def take_inbox(tx: Transaction, ids: list) -> Found:
     return [Row(event_id=i) for i in dict.fromkeys(ids) if tx.insert("inbox", (i,), {"event_id": i})]
 
 
+@named("KNOWN_IN_INBOX")
+def known_in_inbox(tx: Transaction, ids: list) -> Found:
+    return [Row(event_id=i) for i in ids if tx.get("inbox", (i,)) is not None]
+
+
 @named("PARKED_AMONG")
 def parked_among(tx: Transaction, keys: list) -> Found:
     found = [key for key in sorted(set(keys)) if tx.get("parked_key", (key,)) is not None]

@@ -103,6 +103,8 @@ async def test_an_id_that_another_is_writing_blocks_and_a_committed_one_is_known
                 await other.fetch(sql.TAKE_INBOX, [first])
         rows = await other.fetch(sql.TAKE_INBOX, [first, second])
         assert [row["event_id"] for row in rows] == [second]
+        rows = await other.fetch(sql.KNOWN_IN_INBOX, [derive("event", "third"), second])
+        assert [row["event_id"] for row in rows] == [second]
 
 
 async def test_writers_share_the_outbox_lock_and_a_marker_wants_it_alone(store: Any) -> None:

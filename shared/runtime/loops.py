@@ -114,7 +114,8 @@ async def timers_once(runtime: "Runtime") -> int:
 async def day_part_once(runtime: "Runtime") -> int:
     """Do one part of a closed day in a transaction of its own; the last part opens phase 2 or frees the marker.
 
-    A part that fails is put back with its error and a growing delay: only its company's marker waits for it.
+    A part that fails is put back with its error and a growing delay. The work of other companies goes on, but markers
+    go in the order of their numbers, so its own and all that come behind it wait.
     """
     async with runtime.pool.acquire() as db, db.transaction():
         rows = await db.fetch(sql.CLAIM_DAY_PART, runtime.clock.now())

@@ -317,7 +317,7 @@ async def test_a_marker_that_the_relay_sends_twice_changes_nothing_even_after_it
     assert len(world.handler.days) == 3
 
 
-async def test_a_part_of_the_day_that_fails_is_put_back_and_holds_back_its_own_company_only(world: World) -> None:
+async def test_a_part_of_the_day_that_fails_is_put_back_with_its_error_and_done_later(world: World) -> None:
     runtime = world.runtime()
     source = await world.member(runtime)
     world.configure()

@@ -192,6 +192,8 @@ class Rebuild:
         async with db.transaction():
             await db.execute(sql.DURABLE)
             held = await self._hold(db)
+            if not self.projection.tables and not await db.fetchval(sql.TRY_NO_RELAY):
+                raise Busy
             await replay.run(await self._live_ends(db))
             await self._take_over(db)
             await self._compare(db)
@@ -208,8 +210,6 @@ class Rebuild:
             await db.execute(LOCK_EXCLUSIVE)
             held = time.monotonic()
             await db.execute(sql.HOLD)
-            if not await db.fetchval(sql.TRY_NO_RELAY):
-                raise Busy
         except asyncpg.LockNotAvailableError as problem:
             raise Busy from problem
         return held

@@ -5,6 +5,7 @@ import asyncio
 from services.ingest import api, clockwork, drop_folder, inbound, intake
 from services.ingest.handlers import IngestHandler
 from services.ingest.settings import Settings
+from shared.runtime.bells import heard
 from shared.runtime.lifecycle import Loop, Runtime, Service, main
 from shared.runtime.loops import forever, patiently
 
@@ -14,9 +15,20 @@ RECORDS_BYTES_MAX = 16_000_000
 
 
 async def run_writer(runtime: Runtime, stop: asyncio.Event) -> None:
-    """Writes the facts of accepted submissions, company by company; what got stuck is tried once per start."""
+    """Writes the facts of accepted submissions, company by company; what got stuck is tried once per start.
+
+    What this process accepts is written at once, what another one accepted is looked for now and then.
+    """
+    accepted = runtime.timers_wanted.followed()
+
+    async def step() -> int:
+        chunks = await intake.write_all(runtime)
+        if not chunks:
+            await heard(accepted, WRITER_EVERY_S)
+        return chunks
+
     await patiently(runtime, "writer.start", lambda: intake.try_stuck_again(runtime))
-    await forever(runtime, "writer", lambda: intake.write_all(runtime), until=stop, pause_s=WRITER_EVERY_S)
+    await forever(runtime, "writer", step, until=stop)
 
 
 def build(settings: Settings) -> Service:

@@ -19,3 +19,14 @@ class Bell(asyncio.Event):
         super().set()
         for follower in self._followers:
             follower.set()
+
+
+async def heard(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait until the event is set, at most `timeout_s`, and clear it."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
+    finally:
+        event.clear()

@@ -152,8 +152,8 @@ class Rebuild:
         self, db: asyncpg.Connection, shares: Shares, replay: Replay, lanes: Sequence[Partition]
     ) -> None:
         """Several processes read until the end is near; `replay` goes on where they stopped."""
-        shares.start(lanes)
         try:
+            await shares.start(lanes)
             await self._catch_up(db, shares)
         finally:
             await shares.stop()

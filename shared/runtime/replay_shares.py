@@ -58,8 +58,8 @@ class Shares:
     def records(self) -> int:
         return sum(share.records for share in self._shares)
 
-    def start(self, lanes: Sequence[Partition]) -> None:
-        """Start the processes."""
+    async def start(self, lanes: Sequence[Partition]) -> None:
+        """Start the processes and wait until each is connected."""
         context = multiprocessing.get_context("spawn")
         for nth in range(self._count):
             own = [lane for lane in lanes if lane.number % self._count == nth]
@@ -68,6 +68,7 @@ class Shares:
             process.start()
             there.close()
             self._shares.append(_Share(process, here, dict.fromkeys(own, (0, None))))
+        await self._all("start", None)
 
     async def run(self, ends: Positions) -> None:
         """Go on up to `ends`, exactly, as Replay.run does."""
@@ -130,14 +131,12 @@ async def _serve(task: Task, lanes: Sequence[Partition], nth: int, pipe: Connect
     reader = KafkaReader(task.bootstrap, f"{task.service}-rebuild-{nth}")
     async with session(task.dsn, task.service) as db:
         replay = Replay(db, reader, task.service, task.handler, facts=task.facts, left_out=task.left_out)
-        started = False
         while (asked := await asyncio.to_thread(_asked, pipe)) is not None:
             what, value = asked
             try:
-                if not started:
+                if what == "start":
                     await replay.start(lanes)
-                    started = True
-                if what == "release":
+                elif what == "release":
                     replay.release(value)
                 else:
                     await replay.read(value)

@@ -9,6 +9,7 @@ import gc
 import json
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from shared.bus.kafka import KafkaSink
@@ -16,7 +17,7 @@ from shared.bus.port import LoadPositions, Partition, Positions, Record
 from shared.events.catalogue import ACCOUNTS, PARTITIONS
 from shared.runtime import loops
 from shared.runtime import statements as sql
-from tests.bench.load import COMPANY, contacts
+from tests.bench.load import COMPANY, accounts_in, contacts
 from tests.bench.world import pool_of
 from tests.store.runtime.conftest import World
 from tests.store.runtime.toy import ToyHandler
@@ -29,25 +30,31 @@ class Endless:
 
     def __init__(self, events: int) -> None:
         self.retried_at_s = 0.0
-        self.given = 0
-        self._records = contacts(events)
+        self.given = self._turn = 0
+        self._events = events
         self._at = {Partition(ACCOUNTS, number): 0 for number in range(PARTITIONS)}
+        self._records = {
+            lane: contacts(events, first=lane.number * events, accounts=accounts_in(lane.number)) for lane in self._at
+        }
 
     async def start(self, load: LoadPositions) -> None:
         self._at = {**self._at, **await load(list(self._at))}
 
-    async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
-        """Each fetch fills one partition, as a lane that lags behind does."""
-        await asyncio.sleep(0)
-        lane = Partition(ACCOUNTS, (self.given // RUNTIME_BATCH) % PARTITIONS)
-        at, found = self._at[lane], []
-        for outgoing, _ in zip(self._records, range(max_records), strict=False):
-            found.append(Record(lane, at + len(found), outgoing.key, outgoing.headers, outgoing.value))
-        self._at[lane] = at + len(found)
-        self.given += len(found)
-        if not found:
-            await asyncio.sleep(timeout_s)
-        return {lane: found} if found else {}
+    async def fetch(
+        self, max_records: int, timeout_s: float, only: frozenset[Partition] | None = None
+    ) -> dict[Partition, list[Record]]:
+        """Each fetch fills one partition, as one that lags behind does."""
+        lanes = sorted(self._at if only is None else only)
+        count = min(max_records, self._events - self.given) if lanes else 0
+        await asyncio.sleep(0 if count else timeout_s)
+        if not count:
+            return {}
+        self._turn += 1
+        lane = lanes[self._turn % len(lanes)]
+        self.given, at = self.given + count, self._at[lane]
+        self._at[lane] = at + count
+        made = islice(self._records[lane], count)
+        return {lane: [Record(lane, at + n, out.key, out.headers, out.value) for n, out in enumerate(made)]}
 
     async def seek(self, positions: Positions) -> None:
         if any(self._at[lane] != at for lane, at in positions.items()):

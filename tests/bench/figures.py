@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
+LUMP_S = 0.002
 WIDTHS = (68, 22, 14)
 
 
@@ -30,6 +31,15 @@ def percentile(values: Sequence[float], share: float) -> float:
     if not values:
         raise ValueError("there is no percentile of nothing; no event was measured")
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def rate_behind_first(at: Sequence[float]) -> float:
+    """Per second, from instants of things that come in lumps: what came behind the first lump, in the time from it."""
+    first, last = min(at), max(at)
+    behind = sum(each > first + LUMP_S for each in at)
+    if not behind:
+        raise ValueError("all came at once; there is no rate in one lump")
+    return behind / (last - first)
 
 
 def interleaved_ratio(large: Sequence[float], small: Sequence[float]) -> float:

@@ -3,13 +3,14 @@
 Only the id and the account differ, so that making a million of them costs seconds and nothing has to be kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import asyncpg
 
+from shared.bus.partitioner import partition_of
 from shared.bus.port import Outgoing
-from shared.events.catalogue import CONTROL
+from shared.events.catalogue import CONTROL, PARTITIONS
 from shared.events.codec import Event
 from shared.events.control import CompanyConfigured
 from shared.ids import derive
@@ -25,15 +26,20 @@ def configuration() -> Event:
     return event(COMPANY)
 
 
-def contacts(count: int, *, first: int = 0, accounts: int = ACCOUNTS) -> Iterator[Outgoing]:
-    """`count` contacts, the `first` and following of one sequence."""
-    made = [event(contact(f"a{n}")) for n in range(accounts)]
+def contacts(count: int, *, first: int = 0, accounts: Sequence[int] = range(ACCOUNTS)) -> Iterator[Outgoing]:
+    """`count` contacts of these accounts in turn, the `first` and following of one sequence of ids."""
+    made = [event(contact(f"a{n}")) for n in accounts]
     parts = [headers_and_value(each) for each in made]
     bare = [[header for header in part["headers"] if header[0] != "ce_id"] for part in parts]
     for number in range(first, first + count):
-        n = number % accounts
+        n = number % len(made)
         headers = [("ce_id", str(derive("bench-contact", number)).encode()), *bare[n]]
         yield Outgoing(made[n].topic, parts[n]["key"], headers, parts[n]["value"])
+
+
+def accounts_in(partition: int) -> list[int]:
+    """Those whose contacts lie in this partition."""
+    return [n for n in range(ACCOUNTS) if partition_of(f"{COMPANY.company}/a{n}".encode(), PARTITIONS) == partition]
 
 
 async def control_ends(bench: Any, pool: asyncpg.Pool) -> None:

@@ -115,6 +115,7 @@ class Cash(Load):
     service = "cash_application"
     what = "payment to payment.applied"
     effect = "payment.applied"
+    burst = 4_000
     ACCOUNTS, INVOICES_EACH = 1_500, 10
 
     async def begin(self) -> None:
@@ -140,7 +141,8 @@ class Collections(Load):
     what = "item.settled to hold.lifted"
     topic = "ar.collections"
     effect = "hold.lifted"
-    ACCOUNTS = 20_000
+    burst = 6_000
+    ACCOUNTS = 24_000
 
     async def before(self) -> None:
         await super().before()
@@ -167,7 +169,7 @@ class Notifications(Load):
     what = "hold.lifted to answered webhook"
     topic = "ar.notifications"
     effect = "effect.confirmed"
-    burst = 400
+    burst = 800
 
     def key_of(self) -> KeyOf:
         return lambda headers: headers["ce_subject"] if headers["ce_type"] == self.effect.encode() else None
@@ -195,7 +197,7 @@ class Reporting(Load):
 
     service = "reporting"
     what = "item.opened to committed row"
-    burst = 10_000
+    burst = 15_000
     ends: dict[int, int] = field(default_factory=dict)
 
     def fact(self, number: int) -> Fact:

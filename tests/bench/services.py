@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy.local.local_stack import LocalStack
 from deploy.local.processes import Child
-from tests.bench.figures import Row, judged, percentile, plain
+from tests.bench.figures import Row, judged, percentile, plain, rate_behind_first
 from tests.bench.latency import Watch, arrived
 from tests.bench.service_loads import LOADS, Load
 from tests.bench.stacks import begin_behind_others, one_service
@@ -60,10 +60,9 @@ async def _measure(load: Load, child: Child) -> dict[str, Any]:
 
 
 async def _burst(load: Load, watch: Watch, child: Child) -> int:
-    """Effects per second from the first tenth of the burst to its end, half of a short burst before it being warm."""
+    """Effects per second behind the first that came, of a burst after a shorter one that warms up."""
     for count in (load.burst // 4, load.burst):
         watch.at.clear()
         await load.send(count, None, watch)
         await arrived(watch, child)
-    at = sorted(watch.at)[load.burst // 10 :]
-    return round(len(at) / (at[-1] - at[0]))
+    return round(rate_behind_first(watch.at))

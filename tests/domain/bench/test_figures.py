@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.figures import interleaved_ratio, judged, percentile, plain, table
+from tests.bench.figures import interleaved_ratio, judged, percentile, plain, rate_behind_first, table
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
@@ -20,6 +20,13 @@ def test_a_ratio_is_taken_pair_by_pair_so_that_a_slow_minute_does_not_count() ->
     assert interleaved_ratio([1.0, 1.0, 9.0], [1.0, 1.0, 1.0]) == 1.0
     with pytest.raises(ValueError, match="pairs"):
         interleaved_ratio([1.0], [])
+
+
+def test_a_rate_of_lumps_leaves_out_the_first_whose_beginning_nobody_saw() -> None:
+    lumps = [at for at in (1.0, 2.0, 3.0) for _ in range(500)]
+    assert rate_behind_first(lumps) == 500.0
+    with pytest.raises(ValueError, match="one lump"):
+        rate_behind_first([1.0, 1.0])
 
 
 def test_a_target_is_reached_at_its_bound_and_missed_beside_it() -> None:

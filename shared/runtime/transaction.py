@@ -43,6 +43,8 @@ TRANSIENT = (
     asyncpg.CrashShutdownError,
     asyncpg.TransactionTimeoutError,
     asyncpg.InsufficientResourcesError,
+    # Its disk or operating system failed the server: no event is to blame.
+    asyncpg.PostgresSystemError,
     # In a failover an address may lead to a standby for a while.
     asyncpg.ReadOnlySQLTransactionError,
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from shared.bus.port import Partition
@@ -310,3 +311,22 @@ async def test_rebalanced_members_share_partitions_and_count_every_fact_once(wor
     assert {r["facts"] for r in await world.rows("select facts from toy_account")} == {2}
     assert len(one.assigned()) + len(two.assigned()) == len({p for p in world.log.records if p.topic in one.topics})
     assert isinstance(next(iter(one.assigned())), Partition)
+
+
+async def test_a_disk_that_fails_the_server_is_no_fault_of_the_event(world: World, monkeypatch) -> None:
+    runtime = world.runtime()
+    source = await world.member(runtime)
+    world.configure()
+    await world.settle(runtime, source)
+
+    async def load(*given: object) -> None:
+        raise asyncpg.PostgresIOError("could not read block 7 in file: Input/output error")
+
+    monkeypatch.setattr(world.handler, "load", load)
+    world.put(event(contact("a1")))
+    with pytest.raises(TRANSIENT):
+        await loops.consume_once(runtime, source, 0)
+    monkeypatch.undo()
+    await world.settle(runtime, source)
+    assert await world.rows("select * from parked_key") == []
+    assert [r["account_id"] for r in await world.rows("select account_id from toy_account")] == ["a1"]

@@ -204,7 +204,8 @@ def _act(rng: Random, plan: Plan) -> None:
     for day in () if plan.auto_hold else plan.days[1:]:
         day.morning.append(Action("approve", f"holds {day.on}"))
     if len(plan.days) > 3:
-        last.afternoon.append(Action("promise", "lift", "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))
+        part = rng.choice((last.morning, last.afternoon))
+        part.append(Action("promise", "lift", "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))
 
 
 def _act_on_cash(rng: Random, plan: Plan) -> None:

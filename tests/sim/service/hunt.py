@@ -17,7 +17,7 @@ from tests.sim.service import bugs, server  # noqa: E402
 from tests.sim.service.pool import Asked, play  # noqa: E402
 from tests.sim.service.rows import PAGE, SEEDS_MAX, Caught, on_page  # noqa: E402
 
-COVERAGE_SEEDS = 200
+COVERAGE_SEEDS = 60
 PROCESSES = 2
 INTRODUCTION = """\
 # The simulation of the services

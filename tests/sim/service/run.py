@@ -5,6 +5,7 @@ so that what differs is the work of faults alone.
 """
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -112,11 +113,12 @@ class Simulator:
         number = plan_of(seed)
         rng = Random(f"outside/{number}")
         mail = MailServer(number, refuse=rng.choice((0, 0, 10)), lose=rng.choice((0, 25)))
-        receiver = Receiver(number, fail=rng.choice((0, 60)))
+        receiver = Receiver(number, fail=rng.choice((0, 50, 90)))
         clock, members = SimClock(instant(MONDAY, 5)), MEMBERS if faults else 1
         world = World(self._stores, self._folder, clock, mail, receiver, members)
         driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
         await world.open()
+        shutil.rmtree(self._folder, ignore_errors=True)
         try:
             await _within(driver.run(), RUN_TIMEOUT_S)
             return Ran(await _evidence(driver, outcome), driver, world.refused)

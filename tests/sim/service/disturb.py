@@ -24,6 +24,8 @@ FAILPOINTS = {
     "hook": ("transaction.saved", "webhook.before_post", "webhook.after_post"),
     "command": ("transaction.saved",),
 }
+# A race needs two members with work at the same instant, which a free draw meets too rarely.
+RACE_ODDS = 0.4
 RARE = {"resume": 8, "rebalance": 3, "late": 5, "clock": 2, "race": 3, "mail_down": 2}
 STEPS = ("deliver",) * 9 + ("relay",) * 6 + ("timers",) * 4 + ("write", "mail", "hook")
 
@@ -31,6 +33,9 @@ STEPS = ("deliver",) * 9 + ("relay",) * 6 + ("timers",) * 4 + ("write", "mail", 
 async def draw(driver: "Driver") -> None:
     """One drawn step, with or without a fault."""
     rng, world = driver.rng, driver.world
+    if "race" in driver.faults and rng.random() < RACE_ODDS and _both_have_work(driver, "cash_application"):
+        await race(driver, "cash_application")
+        return
     kind = rng.choices(("step", *RARE), weights=(80, *RARE.values()))[0]
     if kind == "resume" and driver.frozen:
         await resume(driver, rng.choice(driver.frozen))
@@ -159,9 +164,9 @@ async def race(driver: "Driver", service: str) -> None:
 
     The second goes on when the first has ended or waits for it. Locks in one order never lead to a circle.
     """
-    members = driver.world.members[service]
-    if any(member.frozen or not member.source.behind() for member in members):
+    if not _both_have_work(driver, service):
         return
+    members = driver.world.members[service]
     driver.note("race", "deliver")
     gates, tasks = [], []
     for member in members:
@@ -179,6 +184,10 @@ async def race(driver: "Driver", service: str) -> None:
     await asyncio.wait(tasks)
     for task in tasks:
         task.result()
+
+
+def _both_have_work(driver: "Driver", service: str) -> bool:
+    return all(member.source.behind() and not member.frozen for member in driver.world.members[service])
 
 
 def _interrupted(driver: "Driver", name: str) -> None:

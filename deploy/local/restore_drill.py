@@ -66,11 +66,12 @@ class Report:
         return self.loss.passed if self.loss else bool(self.audit.get("passed"))
 
     def text(self) -> str:
+        findings = self.audit.get("findings", [])
         size_mb = self.backup_bytes / 2**20
         backed_up = f"{self.service}: base backup of {size_mb:.0f} MB in {self.backup_s:.1f} s while the feed ran"
         if self.loss is not None:
-            return f"{backed_up}; the store had again as it was then, a day later: {self.loss.text()}."
-        findings = self.audit.get("findings", [])
+            after = f"the auditor finds {len(findings)} after that"
+            return f"{backed_up}; the store had again as it was then, a day later: {self.loss.text()}; {after}."
         found = "the auditor finds nothing" if self.passed else f"THE AUDITOR FINDS {len(findings)}: {findings[:5]}"
         return (
             f"{backed_up}; database lost in the middle of a day, back at its last commit after {self.away_s:.1f} s; "
@@ -193,6 +194,7 @@ class _Run:
                 self._closed = day
                 if self._report.loss is not None and day == len(folders) // 2:
                     await asyncio.to_thread(self._gone_on.wait)
+                    book.disputes.clear()  # nobody can resolve what the store has lost
             if self._report.loss is not None:
                 await self._release(client, self._report.loss)
         finally:

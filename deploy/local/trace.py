@@ -52,8 +52,8 @@ def page(story: Story, width: int = 100, *, styled: bool = False) -> Iterator[st
     for on, events in groupby(story.events, key=lambda e: e.envelope.business_date):
         yield ""
         yield _style(f"{on:%A}, {on.day} {on:%B %Y}", BOLD, styled)
-        for event in events:
-            yield from _lines(event, story, width, styled)
+        for (head, text), same in groupby(events, key=lambda e: _said(e, story)):
+            yield from _lines(head, text, len(list(same)), width, styled)
     yield from _footer(story, styled)
 
 
@@ -67,13 +67,19 @@ def _title(story: Story) -> str:
     return f"{story.about.capitalize()} {ids} of {company}{amount}: {len(story.events)} events"
 
 
-def _lines(event: Event, story: Story, width: int, styled: bool) -> Iterator[str]:
+def _said(event: Event, story: Story) -> tuple[str, str]:
+    """When and where, and what was done by whom."""
     e = event.envelope
     head = f"  {e.time:%H:%M}  {e.source.replace('_', ' '):<{SERVICE_CHARS}}  "
     by = f" [{e.actor}{f' for {e.on_behalf_of}' if e.on_behalf_of else ''}"
     by += f", {e.policy_version}]" if e.policy_version else "]"
-    text = told(event, story.numbers)
-    lines = textwrap.wrap(text + by, width - len(head), break_long_words=False, break_on_hyphens=False)
+    return head, told(event, story.numbers) + by
+
+
+def _lines(head: str, text: str, times: int, width: int, styled: bool) -> Iterator[str]:
+    """The same thing of many events, as of many candidates, is told once."""
+    often = f" ({times} times)" if times > 1 else ""
+    lines = textwrap.wrap(text + often, width - len(head), break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         start = head if number == 0 else " " * len(head)
         yield start + _dimmed(line, styled)

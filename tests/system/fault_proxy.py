@@ -7,6 +7,7 @@ forgot it. `heal` ends the connections that were so, since what was swallowed is
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Literal
 
 from deploy.local.ports import HOST, free_ports
@@ -105,9 +106,10 @@ class FaultProxy:
             return
         self._open |= {writer, back}
         try:
-            await asyncio.gather(
-                self._pass(reader, back, ("half_open",)), self._pass(there, writer, ("half_open", "answers_lost"))
-            )
+            with suppress(asyncio.CancelledError):  # the proxy ends
+                await asyncio.gather(
+                    self._pass(reader, back, ("half_open",)), self._pass(there, writer, ("half_open", "answers_lost"))
+                )
         finally:
             self._open -= {writer, back}
             writer.transport.abort()

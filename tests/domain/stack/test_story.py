@@ -196,3 +196,10 @@ def test_without_an_id_or_a_stack_the_way_out_is_said(monkeypatch, capsys, tmp_p
         monkeypatch.setattr("sys.argv", arguments)
         assert trace.main() == 1
         assert said in capsys.readouterr().err
+
+
+def test_the_same_said_many_times_is_told_once() -> None:
+    events = log()
+    again = [told_by("cash_application", item(ItemOpened), events[0], id=derive("again", n)) for n in range(3)]
+    text = "\n".join(trace.page(story_of([*events, *again], "R-1"), 200))
+    assert text.count("opened over") == 2 and "(3 times)" in text

@@ -66,7 +66,9 @@ class Quiet:
 
 @dataclass(eq=False)
 class Member:
-    """A process. `excused`: something happened after which one stale batch is right."""
+    """A process. `excused`: something happened after which one stale batch is right. `recovering`: it had that batch
+    in the step that runs; when the step fails before the positions are loaded anew, it rightly meets the batch again.
+    """
 
     name: str
     runtime: Any
@@ -75,6 +77,7 @@ class Member:
     numbers: set[int]
     frozen: tuple[asyncio.Task, points.Strike, str] | None = None
     excused: bool = False
+    recovering: bool = False
     holed: bool = False
 
 
@@ -234,6 +237,8 @@ class World:
             self.coverage[strike.kind, kind] += 1
         strike.kind = None
         await self.made_ready(member)
+        member.excused |= member.recovering and problem is not None
+        member.recovering = False
         if problem is None:
             return result
         if isinstance(problem, Violation):
@@ -309,7 +314,7 @@ class World:
         """A batch was stale. Without a second owner or a misplaced fetch that must not be."""
         if not member.excused and not self.overlap():
             raise Violation("an undisturbed owner's batch is never stale", f"{member.name}: {problem!r}")
-        member.excused = False
+        member.excused, member.recovering = False, True
 
     def member_of(self, unit: Unit) -> Member | None:
         return next((m for m in (*self.members, *self.ghosts) if m.runtime.unit is unit), None)

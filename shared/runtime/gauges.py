@@ -41,7 +41,6 @@ async def run_gauges(runtime: "Runtime", source: Source | None) -> None:
 async def gauges_once(runtime: "Runtime", source: Source | None, watch: Watch | None = None) -> None:
     """Set every gauge. What fails leaves the others set; the first failure is raised behind them."""
     watch = watch or Watch()
-    _set_lag(source)
     looks = [_look_at_store(runtime, watch)]
     if source is not None:
         looks.append(_look_at_log(source, watch))
@@ -83,19 +82,13 @@ async def _look_at_store(runtime: "Runtime", watch: Watch) -> None:
         metrics.MARKER_AGE.set((now - moment["complete_at"]).total_seconds())
 
 
-def _set_lag(source: Source | None) -> None:
-    """Partitions that went to other members are shown by those."""
-    if source is None:
-        return
-    metrics.LAG.clear()
-    for partition, behind in source.lag().items():
-        metrics.LAG.labels(*partition).set(behind)
-
-
 def _set_watch(watch: Watch) -> None:
+    """Partitions that went to other members are shown by those. What the consumer holds and has not taken is behind."""
     now_s = time.monotonic()
     watch.look(now_s)
+    metrics.LAG.clear()
     metrics.LAG_AGE.clear()
-    for partition in watch.lanes:
+    for partition, lane in watch.lanes.items():
+        metrics.LAG.labels(*partition).set(lane.behind())
         metrics.LAG_AGE.labels(*partition).set(watch.age_s(partition, now_s))
     metrics.NO_PROGRESS.set(watch.stalled_s(now_s))

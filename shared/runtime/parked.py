@@ -15,7 +15,6 @@ from shared.auth import Principal, company_of, require
 from shared.errors import Rejected
 from shared.events.catalogue import READS
 from shared.http import IdempotencyKey, body_hash
-from shared.ids import command_id
 from shared.paging import Page, Paging, page_of, paging
 from shared.permissions import OPERATE, RUNTIME_APPROVE_SKIP, RUNTIME_READ, permitted
 from shared.runtime import dead_letters, outbox, skipping
@@ -183,7 +182,7 @@ async def ask_skip(
     """Ask that the event which stands first of the key is left out for good; another person has to approve it."""
     runtime = _runtime(request)
     await _company(runtime, principal, parked)
-    command = Command(principal, f"{HERE}/{parked}/skip", idempotency_key, "ask_skip", body)
+    command = Command(_runtime(request).service, principal, f"{HERE}/{parked}/skip", idempotency_key, "ask_skip", body)
     return SkipReply(**await skipping.ask(runtime, command, parked))
 
 
@@ -194,7 +193,9 @@ async def approve_skip(
     """Leave the event out, as was asked for, and run what waits behind it."""
     runtime = _runtime(request)
     await _company(runtime, principal, parked)
-    command = Command(principal, f"{HERE}/{parked}/approve", idempotency_key, "approve_skip", body)
+    command = Command(
+        _runtime(request).service, principal, f"{HERE}/{parked}/approve", idempotency_key, "approve_skip", body
+    )
     reply = await skipping.approve(runtime, command, parked)
     result = (await dead_letters.redrive(runtime.pool, runtime.unit, [parked]))[parked] if reply["left"] else "done"
     _wake(runtime)
@@ -208,7 +209,9 @@ async def refuse_skip(
     """Refuse that the event is left out; it stays parked until it is mended or asked for anew."""
     runtime = _runtime(request)
     await _company(runtime, principal, parked)
-    command = Command(principal, f"{HERE}/{parked}/refuse", idempotency_key, "refuse_skip", body)
+    command = Command(
+        _runtime(request).service, principal, f"{HERE}/{parked}/refuse", idempotency_key, "refuse_skip", body
+    )
     return SkipReply(**await skipping.refuse(runtime, command, parked))
 
 
@@ -254,7 +257,8 @@ async def _command(
 ) -> dict[str, Any]:
     """Work of several transactions as one command: its trail and its reply are written when it is done. Done twice it
     does no harm, so a crash in between leaves nothing to mend."""
-    identity, body = command_id(principal.actor, route, idempotency_key), _Redrive(key=key)
+    body = _Redrive(key=key)
+    identity = Command(runtime.service, principal, route, idempotency_key, "redrive", body).identity
     digest = body_hash(body)
     async with runtime.pool.acquire() as db:
         if await db.fetchrow(sql.KNOWN_COMMAND, identity) is not None:

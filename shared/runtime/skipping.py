@@ -6,6 +6,7 @@ by the one who asked; what is left out is known to the inbox, so that a copy of 
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,13 +51,20 @@ class DecisionBody(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Who asks for what, under which key; `route` names the parked key, so that one key never answers for another."""
+    """Who asks which service for what, under which key; `route` names the parked key, so that one key never answers for
+    another."""
 
+    service: str
     principal: Principal
     route: str
     idempotency_key: str
     name: str
     body: BaseModel
+
+    @property
+    def identity(self) -> UUID:
+        """Of this service alone: all have these routes, and what is decided at two of them are two events."""
+        return command_id(self.principal.actor, f"{self.service} {self.route}", self.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ async def ask(runtime: "Runtime", command: Command, key: str) -> dict[str, Any]:
         body: SkipBody = command.body  # type: ignore[assignment]
         _check_shown(parked, body.sha256)
         principal = command.principal
-        identity = command_id(principal.actor, command.route, command.idempotency_key)
+        identity = command.identity
         asked = await db.fetchval(
             parked_sql.ASK_SKIP,
             parked.company,
@@ -154,7 +162,7 @@ async def refuse(runtime: "Runtime", command: Command, key: str) -> dict[str, An
 
 async def _take(runtime: "Runtime", db: asyncpg.Connection, command: Command) -> dict[str, Any] | None:
     """None for a command that was not taken before, else what it was answered."""
-    identity = command_id(command.principal.actor, command.route, command.idempotency_key)
+    identity = command.identity
     digest = body_hash(command.body)
     await db.execute(sql.LOCK_SHARED)
     if await db.fetchval(sql.TAKE_COMMAND, identity, digest) is None:
@@ -236,7 +244,7 @@ async def _finish(
 ) -> None:
     """Publish what was done with the command behind it, and keep the reply for a repetition."""
     moment = await runtime.unit.control.moment(db)
-    identity = command_id(command.principal.actor, command.route, command.idempotency_key)
+    identity = command.identity
     company, account_id = parked.company[:40], parked.account_id
     event = command_event(runtime, moment, identity, command.principal, command.name, command.body, company, account_id)
     emissions = [Emission(event, fact, parked.head["place"]) for fact in facts]

@@ -18,7 +18,6 @@ from shared.events.catalogue import READS
 from shared.events.codec import Event
 from shared.events.control import PartitionMoved
 from shared.http import IdempotencyKey, body_hash
-from shared.ids import command_id
 from shared.permissions import OPERATE, RUNTIME_APPROVE_SKIP
 from shared.runtime import outbox
 from shared.runtime import parked_statements as parked_sql
@@ -99,7 +98,14 @@ async def ask_step_over(
     body: StepBody,
 ) -> StepReply:
     """Ask that a stopped partition goes on behind offsets that nobody can read; another person has to approve it."""
-    command = Command(principal, f"{HERE}/{topic}/{partition}/step-over", idempotency_key, "ask_step_over", body)
+    command = Command(
+        request.app.state.runtime.service,
+        principal,
+        f"{HERE}/{topic}/{partition}/step-over",
+        idempotency_key,
+        "ask_step_over",
+        body,
+    )
     return StepReply(**await ask(request.app.state.runtime, command, topic, partition))
 
 
@@ -113,7 +119,14 @@ async def approve_step_over(
     body: StepDecision,
 ) -> Stepped:
     """Move the cursor, as was asked for; the running service takes it up within seconds."""
-    command = Command(principal, f"{HERE}/{topic}/{partition}/approve", idempotency_key, "approve_step_over", body)
+    command = Command(
+        request.app.state.runtime.service,
+        principal,
+        f"{HERE}/{topic}/{partition}/approve",
+        idempotency_key,
+        "approve_step_over",
+        body,
+    )
     return Stepped(**await approve(request.app.state.runtime, command, topic, partition))
 
 
@@ -196,7 +209,7 @@ async def approve(runtime: "Runtime", command: Command, topic: str, partition: i
 
 
 def _identity(command: Command) -> tuple[UUID, str]:
-    return command_id(command.principal.actor, command.route, command.idempotency_key), body_hash(command.body)
+    return command.identity, body_hash(command.body)
 
 
 def _subject(topic: str, partition: int, at: int, to: int) -> str:

@@ -19,7 +19,7 @@ from shared.runtime.batches import Batches
 from shared.runtime.skipping import Command
 from shared.runtime.stepping import StepBody, StepDecision
 from tests.builders import event
-from tests.store.runtime.conftest import World
+from tests.store.runtime.conftest import SERVICE, World
 from tests.store.runtime.toy import contact
 
 STOPPED = "recoup_partition_stopped"
@@ -28,7 +28,8 @@ STOPPED = "recoup_partition_stopped"
 def command(who: str, number: int, body: Any) -> Command:
     role = "operator" if who == "otto" else "controller"
     principal = Principal(who, "person", frozenset({"acme"}), frozenset({role}))
-    return Command(principal, f"/v1/runtime/partitions/{type(body).__name__}", f"command-{number}", "step", body)
+    route = f"/v1/runtime/partitions/{type(body).__name__}"
+    return Command(SERVICE, principal, route, f"command-{number}", "step", body)
 
 
 class Service:

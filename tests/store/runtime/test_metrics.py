@@ -118,6 +118,8 @@ async def test_a_member_whose_partitions_went_elsewhere_shows_no_lag_of_theirs(w
 
 async def test_the_lag_is_told_while_the_database_does_not_answer(world: World, monkeypatch) -> None:
     runtime, source = await member(world)
+    watch = Watch()
+    await gauges_once(runtime, source, watch)
     world.put(event(contact("a1")))
 
     def away() -> None:
@@ -125,7 +127,7 @@ async def test_the_lag_is_told_while_the_database_does_not_answer(world: World, 
 
     monkeypatch.setattr(runtime, "pool", type("Away", (), {"acquire": staticmethod(away)}))
     with pytest.raises(ConnectionRefusedError):
-        await gauges_once(runtime, source)
+        await gauges_once(runtime, source, watch)
     assert summed(LAG, "ar.accounts") == 1
 
 
@@ -235,6 +237,7 @@ async def test_a_batch_that_fails_again_and_again_is_no_progress_though_the_cons
     at_s[0] = 1_090.0
     await gauges_once(runtime, source, watch)
     assert value("recoup_no_progress_seconds") == 90
+    assert summed(LAG, "ar.accounts") == 1, "what the consumer holds is not taken"
 
 
 async def test_the_lag_grows_older_while_the_database_does_not_answer(world: World, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.auth import Principal
 from shared.bus.port import Outgoing
 from shared.events.catalogue import ACCOUNTS, CONTROL, INVOICES
 from shared.events.codec import decode
@@ -13,6 +14,7 @@ from shared.http import make_app
 from shared.runtime import dead_letters, operating, statements
 from shared.runtime.lifecycle import Service
 from shared.runtime.progress import router
+from shared.runtime.skipping import Command, SkipBody
 from tests.builders import event, headers_and_value
 from tests.domain.shared.caller_samples import authenticator, token
 from tests.store.runtime.conftest import SERVICE, World
@@ -184,6 +186,20 @@ async def test_an_approval_counts_for_the_very_letter_only(door: Door) -> None:
     changed = await door.call("conrad", "POST", "/acme/a1/approve", {"sha256": sha256})
     assert (changed.status_code, changed.json()["code"]) == (409, "changed_since_requested")
     assert (await door.listed())[0]["skip"] is None, "what was asked for was another record"
+
+
+async def test_one_decision_at_two_services_is_two_commands(door: Door) -> None:
+    """All services have these routes, and a record that one cannot digest is often parked at others too."""
+    body = SkipBody(reason=REASON, sha256="0" * 64)
+    principal = Principal("otto", "person", frozenset({"acme"}), frozenset({"operator"}))
+    here, again, there = [
+        Command(name, principal, "/v1/runtime/parked/acme/a1/skip", "command-1", "ask_skip", body)
+        for name in (SERVICE, SERVICE, "reporting")
+    ]
+    assert here.identity == again.identity != there.identity
+    asked = (await door.call("otto", "POST", "/acme/a1/skip", {"reason": REASON, "sha256": await door.sha256()})).json()
+    (trail,) = await door.control("command.accepted")
+    assert str(trail.data.command_id) == asked["approval_id"]
 
 
 async def test_a_refusal_leaves_it_parked_and_it_can_be_asked_for_anew(door: Door) -> None:

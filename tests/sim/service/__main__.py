@@ -4,6 +4,8 @@ replay command on a finding.
 With --bug a planted bug is switched on, and the run ends at the first seed that catches it (exit 1), or with 0.
 """
 
+import signal
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +41,7 @@ def main(
     if not bug and seeds > 1:
         numbers = list(dict.fromkeys(kept() + numbers))
     asked = Asked(tuple(numbers), bug, twice)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is stopped on the way out
     with ExitStack() as stack:
         raise typer.Exit(_played(asked, server.start(stack), keep_going, verbose, processes))
 

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import multiprocessing
 import queue
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def _next(results: Any, workers: list[ForkProcess]) -> Any:
 
 
 def _worker(asked: Asked, groups: list[list[int]], taken: Any, admin_dsn: str, results: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         asyncio.run(_seeds(asked, groups, taken, admin_dsn, results))
     except Exception as problem:  # told to the one who waits for results, who ends the run

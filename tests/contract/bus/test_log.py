@@ -93,6 +93,22 @@ async def test_of_a_held_partition_nothing_comes_and_nothing_is_lost(log: Log) -
     assert offsets == list(range(25))
 
 
+async def test_a_reader_that_is_sought_goes_on_there_also_back_while_others_are_held(log: Log) -> None:
+    await log.put(25, 0)
+    await log.put(5, 1)
+    reader, (first, second, third) = log.reader(), log.partitions
+    await reader.start(log.partitions)
+    reader.hold(log.partitions)
+    assert await reader.ends() == {first: 25, second: 5, third: 0}
+    for begin in (20, 7, 22):
+        await reader.seek({first: begin})
+        reader.hold([second, third])
+        found = await read(reader, 25 - begin)
+        assert {p: [r.offset for r in lane] for p, lane in found.items()} == {first: list(range(begin, 25))}
+        reader.hold(log.partitions)
+    await reader.stop()
+
+
 async def test_a_log_that_lost_its_beginning_is_refused(kafka: str) -> None:
     topic = "log.truncated"
     admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)

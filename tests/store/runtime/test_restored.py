@@ -6,9 +6,12 @@ A backup is the whole of the toy service's tables, kept and put back.
 
 import json
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from shared.bus.log import MemoryReader
 from shared.bus.port import Partition
@@ -16,6 +19,7 @@ from shared.errors import Rejected, Stop
 from shared.events.catalogue import CONTROL, LEDGER, PARTITIONS
 from shared.events.envelope import Envelope, sequence_text
 from shared.runtime import dead_letters, loops, start
+from shared.runtime.lifecycle import NotBeforeStart
 from tests.builders import event
 from tests.store.runtime.conftest import SERVICE, World
 from tests.store.runtime.test_commands import call
@@ -333,3 +337,16 @@ async def test_ingest_refuses_to_start_on_a_store_older_than_its_log(world: Worl
     world.put(known)
     with pytest.raises(Stop, match="ingest"):
         await start.look(world.pool, MemoryReader(world.log), "ingest")
+
+
+async def test_a_process_that_still_looks_back_takes_no_command_and_answers_questions() -> None:
+    app = FastAPI()
+    app.add_api_route("/thing", lambda: {"asked": True}, methods=["GET", "POST"])
+    runtime = SimpleNamespace(starting=True)
+    app.add_middleware(NotBeforeStart, runtime=runtime)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/thing")).status_code == 200
+        refused = await client.post("/thing")
+        assert refused.status_code == 503 and "looks what it has published" in refused.text
+        runtime.starting = False
+        assert (await client.post("/thing")).status_code == 200

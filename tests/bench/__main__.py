@@ -1,7 +1,7 @@
-"""`python -m tests.bench`: measures on this machine; one table on stderr, one JSON document on stdout or in a file.
+"""`python -m tests.bench`: measures on this machine; one table on stdout, one JSON document in the file of `--out`.
 
-Counts and ratios hold on any machine and decide the exit code; rates and times depend on it and are
-reported. `--strict` lets every target decide.
+Counts and ratios hold on any machine and decide the exit code; rates and times depend on it and are reported.
+`--strict` lets every target decide. What is under way is told on stderr.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> int:
     names = [entry.name for entry in ENTRIES]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", choices=names, action="append", help="measure only this (may be repeated)")
-    parser.add_argument("--out", type=Path, help="file for the JSON document, in place of stdout")
+    parser.add_argument("--out", type=Path, help="file for the JSON document")
     parser.add_argument("--strict", action="store_true", help="every missed target fails, not only ratios and counts")
     chosen = parser.parse_args()
     wanted = [entry for entry in ENTRIES if entry.name in (chosen.only or names)]

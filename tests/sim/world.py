@@ -68,6 +68,7 @@ class Quiet:
 class Member:
     """A process. `excused`: something happened after which one stale batch is right. `recovering`: it had that batch
     in the step that runs; when the step fails before the positions are loaded anew, it rightly meets the batch again.
+    `moving`: its assignment changed and it has not taken the new one, a batch of the old one may be ready.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Member:
     frozen: tuple[asyncio.Task, points.Strike, str] | None = None
     excused: bool = False
     recovering: bool = False
+    moving: bool = False
     holed: bool = False
 
 
@@ -239,6 +241,9 @@ class World:
         await self.made_ready(member)
         member.excused |= member.recovering and problem is not None
         member.recovering = False
+        if member.moving and member.source.pending_assignment is None:
+            member.moving = False
+            self.excuse_all()
         if problem is None:
             return result
         if isinstance(problem, Violation):
@@ -259,7 +264,8 @@ class World:
     # What happens to members ------------------------------------------------------------------------------------
 
     def overlap(self) -> bool:
-        return bool(self.ghosts) or any(member.source.deaf for member in self.members)
+        """Whether somebody may still work on what is another's: it lives on, or has not taken its new assignment."""
+        return bool(self.ghosts) or any(member.source.deaf or member.moving for member in self.members)
 
     def excuse_all(self) -> None:
         for member in (*self.members, *self.ghosts):
@@ -307,7 +313,7 @@ class World:
         to.numbers.add(number)
         owner.source.deaf = deaf or owner.source.deaf
         for member in (owner, to):
-            member.source.pending_assignment = self.lanes(member.numbers)
+            member.source.pending_assignment, member.moving = self.lanes(member.numbers), True
         self.excuse_all()
 
     def observe(self, member: Member, problem: BaseException) -> None:

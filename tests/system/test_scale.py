@@ -37,6 +37,13 @@ pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.timeout(300)]
 CASH, COLLECTIONS = "cash_application", "collections"
 COMMAND_TIMEOUT_S = 150
 COMPANY, INVOICES = "vdr-eu", 3_000
+# Who takes a part of a day writes its row first; that takes a second here, with the row locked.
+SLOW_DISK = """
+create function slow_disk() returns trigger language plpgsql as
+    $$ begin if exists (select from gone where kind = 'day.part') then perform pg_sleep(1); end if; return null; end $$;
+create trigger slow_disk after delete on timer referencing old table as gone for each statement
+    execute function slow_disk();
+"""
 NOT_DUE, OVERDUE = ("2026-01-05", "2026-02-05"), ("2025-10-01", "2025-11-03")
 Undisturbed = tuple[StackInfo, list[str]]
 
@@ -205,6 +212,14 @@ async def feed_with_load(info: StackInfo, quarter: Path, shares: list[list[float
     return states
 
 
+async def execute(info: StackInfo, script: str) -> None:
+    connection = await asyncpg.connect(info.databases[COLLECTIONS].owner_dsn)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+
+
 def parts_done(info: StackInfo) -> list[float]:
     headers = {"X-API-Key": (info.secrets_dir / "metrics-api-key").read_text().strip()}
     return [samples(url, headers).get("recoup_day_parts_total", 0) for url in info.instances[COLLECTIONS]]
@@ -213,7 +228,7 @@ def parts_done(info: StackInfo) -> list[float]:
 def test_members_share_a_days_work_and_each_notice_is_sent_once(
     undisturbed: Undisturbed, quarter: Path, tmp_path: Path
 ) -> None:
-    """Collections as three: its day work is that of real cases, and heavy enough to last a moment."""
+    """Collections as three, on a slow disk: each part of a day's work lasts longer than the others look away."""
     shares: list[list[float]] = []
     with stack_in(tmp_path) as stack:
         info = stack.info
@@ -221,6 +236,7 @@ def test_members_share_a_days_work_and_each_notice_is_sent_once(
 
         def work() -> list[str]:
             make_scale(info, COLLECTIONS, 3)
+            asyncio.run(execute(info, SLOW_DISK))
             assert stack.info is not None
             return asyncio.run(feed_with_load(stack.info, quarter, shares))
 

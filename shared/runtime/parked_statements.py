@@ -34,7 +34,10 @@ where p.company = any($1::text[]) and ($2::timestamptz is null or (p.since_at, p
 order by p.since_at, p.key limit $4
 """
 ALL_COMPANIES = "select coalesce(array_agg(distinct company), '{}') from parked_key"
-KEYS_OF = "select key from parked_key where company = any($1::text[]) order by since_at, key limit $2"
+# Accounts before what has none: a payment that is run again should find its account free.
+KEYS_OF = """
+select key from parked_key where company = any($1::text[]) order by account_id is null, since_at, key limit $2
+"""
 COMPANY_OF = "select company from parked_key where key = $1"
 PARKED_FOR_UPDATE = "select key, company, account_id from parked_key where key = $1 for update"
 COUNT_LETTERS = "select count(*) from dead_letter where key = $1"

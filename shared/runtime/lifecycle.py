@@ -36,6 +36,7 @@ from shared.failure_text import failure_text
 from shared.http import make_app
 from shared.logs import configure
 from shared.runtime import gauges, halts, loops, operating, start
+from shared.runtime.bells import Bell
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
 from shared.runtime.progress import router as progress_router
@@ -88,7 +89,7 @@ class Runtime:
     source: Source | None = None
     sink: Sink | None = None
     relay_wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    timers_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    timers_wanted: Bell = field(default_factory=Bell)
     no_new_work: asyncio.Event = field(default_factory=asyncio.Event)
     relay_stop: asyncio.Event = field(default_factory=asyncio.Event)
     failing: dict[str, str] = field(default_factory=dict)

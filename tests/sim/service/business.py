@@ -17,6 +17,8 @@ from tests.sim.service.camt import Line, statement
 COMPANY, BANK = "sim", "EUR-1"
 MONDAY = date(2026, 1, 12)
 MORNING, AFTERNOON = 9, 16
+LIFT = "lift"
+"""The promise that ends the hold of the first account."""
 OPENING_MINOR = 5_000_000
 COMPANY_IBAN = iban("DE", "201908004711081500")
 LENGTHS = (2, 2, 2, 2, 3, 3, 4, 4, 4)
@@ -205,7 +207,8 @@ def _act(rng: Random, plan: Plan) -> None:
         day.morning.append(Action("approve", f"holds {day.on}"))
     if len(plan.days) > 3:
         part = rng.choice((last.morning, last.afternoon))
-        part.append(Action("promise", "lift", "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))
+        last.ticks = (MORNING, AFTERNOON)
+        part.append(Action("promise", LIFT, "C-1", "R-9001", 250_000, last.on + timedelta(days=3)))
 
 
 def _act_on_cash(rng: Random, plan: Plan) -> None:

@@ -19,7 +19,7 @@ from shared.errors import Stop
 from shared.runtime import failpoints
 from shared.runtime.transaction import TRANSIENT
 from tests.sim.service import disturb, people, setup
-from tests.sim.service.business import Plan
+from tests.sim.service.business import LIFT, Plan
 from tests.sim.service.databases import SERVICES
 from tests.sim.service.log import poison
 from tests.sim.service.outside import instant
@@ -92,8 +92,17 @@ class Driver:
                 await self._until_judged(await self._tick(day.on, hour, 5))
             for action in actions:
                 await people.perform(self, self.plan, action)
+            if any(action.ref == LIFT for action in actions):
+                await self._settle()
         await self.call("ingest", lambda m: self.world.close_day(m, day.on))
         await self._until(lambda: self.world.closed(day.on), f"the close of {day.on}")
+
+    async def _settle(self) -> None:
+        """Hours pass: what was done reaches the outside before the next tick, at which older orders are tried again."""
+        await self.calm()
+        for _ in range(CALM_ROUNDS_MAX):
+            if not await self.round():
+                return
 
     async def _tick(self, on: date, hour: int, minute: int = 0) -> int:
         return await self.call("ingest", lambda m: self.world.tick(m, instant(on, hour, minute)))

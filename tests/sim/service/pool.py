@@ -8,13 +8,13 @@ import gc
 import multiprocessing
 import queue
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.context import ForkContext, ForkProcess
 from pathlib import Path
 from typing import Any
 
+from tests import servers
 from tests.sim.service import bugs, databases, server
 from tests.sim.service.run import Outcome, Simulator, plan_of
 
@@ -69,9 +69,13 @@ def _started(
     context: ForkContext, asked: Asked, groups: list[list[int]], admin_dsn: str, results: Any, count: int
 ) -> list[ForkProcess]:
     taken = context.Value("i", 0)
+    # What a worker keeps lies in the folder of this process and goes with it, however the worker ends.
+    folder = servers.run_folder(server.memory_folder())
     workers = [
-        context.Process(target=_worker, args=(asked, groups, taken, admin_dsn, results), daemon=True)
-        for _ in range(count)
+        context.Process(
+            target=_worker, args=(asked, groups, taken, admin_dsn, folder / f"blobs-{n}", results), daemon=True
+        )
+        for n in range(count)
     ]
     for worker in workers:
         worker.start()
@@ -87,23 +91,21 @@ def _next(results: Any, workers: list[ForkProcess]) -> Any:
                 raise RuntimeError(f"a worker of the simulation ended with code {dead[0].exitcode}") from None
 
 
-def _worker(asked: Asked, groups: list[list[int]], taken: Any, admin_dsn: str, results: Any) -> None:
+def _worker(asked: Asked, groups: list[list[int]], taken: Any, admin_dsn: str, folder: Path, results: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        asyncio.run(_seeds(asked, groups, taken, admin_dsn, results))
+        asyncio.run(_seeds(asked, groups, taken, admin_dsn, folder, results))
     except Exception as problem:  # told to the one who waits for results, who ends the run
         results.put(RuntimeError(f"a worker of the simulation failed: {type(problem).__name__}: {problem}"))
 
 
-async def _seeds(asked: Asked, groups: list[list[int]], taken: Any, admin_dsn: str, results: Any) -> None:
-    with tempfile.TemporaryDirectory(dir=server.memory_folder()) as folder:
-        Path(folder).chmod(0o755)
-        async with databases.opened(admin_dsn) as stores:
-            simulator = Simulator(stores, Path(folder) / "blobs")
-            with bugs.planted(asked.bug):
-                while (group := _take(groups, taken)) is not None:
-                    for seed in group:
-                        results.put(await _one(simulator, seed, asked))
+async def _seeds(asked: Asked, groups: list[list[int]], taken: Any, admin_dsn: str, folder: Path, results: Any) -> None:
+    async with databases.opened(admin_dsn) as stores:
+        simulator = Simulator(stores, folder)
+        with bugs.planted(asked.bug):
+            while (group := _take(groups, taken)) is not None:
+                for seed in group:
+                    results.put(await _one(simulator, seed, asked))
 
 
 def _take(groups: list[list[int]], taken: Any) -> list[int] | None:

@@ -1,7 +1,6 @@
 """An in-memory partitioned log with groups, for scenarios and simulation. Same contract as the Kafka adapter."""
 
 import asyncio
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -47,7 +46,7 @@ class MemorySource:
         self._positions: dict[Partition, int] = {}
         self._load: LoadPositions | None = None
         self.committed: dict[Partition, int] = {}
-        self._last: Partition | None = None
+        self._turns: dict[Partition, int] = {}
         self._halted: dict[Partition, str] = {}
         self.retried_at_s = float("-inf")
 
@@ -73,11 +72,11 @@ class MemorySource:
         return batch
 
     def _buffered(self, max_records: int, only: frozenset[Partition] | None) -> dict[Partition, list[Record]]:
-        """In turn, from the partition after the last one given: one that is sought back again and again fills no
-        batch of the others."""
+        """In turn, first those that were given the longest ago: one that is sought back again and again fills no batch
+        of the others."""
         batch: dict[Partition, list[Record]] = {}
         left = max_records
-        for partition in self._in_turn():
+        for partition in sorted(self._positions, key=lambda p: (self._turns.get(p, 0), p)):
             if partition in self._halted or (only is not None and partition not in only):
                 continue
             position = self._positions[partition]
@@ -85,16 +84,11 @@ class MemorySource:
             if lane:
                 batch[partition] = lane
                 self._positions[partition] = position + len(lane)
-                self._last = partition
+                self._turns[partition] = max(self._turns.values(), default=0) + 1
                 left -= len(lane)
             if left <= 0:
                 break
         return batch
-
-    def _in_turn(self) -> list[Partition]:
-        order = sorted(self._positions)
-        start = 0 if self._last is None else bisect_right(order, self._last)
-        return order[start:] + order[:start]
 
     async def _take_assignment(self) -> None:
         if self.pending_assignment is None or self._load is None:

@@ -62,6 +62,20 @@ async def test_a_share_is_given_nothing_of_another(world: World) -> None:
     assert {partition.number % 2 for partition in given} == {1}
 
 
+async def test_a_share_that_is_sought_back_again_and_again_meets_all_its_partitions(world: World) -> None:
+    """As one does whose facts wait for a company: the partition with its configuration must come in turn."""
+    source = await world.member(world.runtime())
+    for number in (0, 1, 2, 3, 5):
+        world.put(event(contact("a1")), number=number)
+    await source.fetch(1, 0, frozenset())
+    shares, met = [Share(source, n, 2) for n in range(2)], set()
+    for turn in range(20):
+        given = await shares[turn % 2].fetch(1, 0)
+        await shares[turn % 2].seek(dict.fromkeys(given, 0))
+        met |= {partition.number for partition in given}
+    assert met == {0, 1, 2, 3, 5}
+
+
 async def test_what_stands_in_one_share_is_still_shown_after_another_went_on(world: World) -> None:
     runtime = world.runtime()
     source = await world.member(runtime)

@@ -58,16 +58,17 @@ update approval set outcome = $3, decided_by = $4, decided_on_behalf_of = $5, de
 where company = $1 and id = $2
 """
 CURSOR = "select next_offset from kafka_cursor where topic = $1 and partition = $2"
-ASK_STEP = """
+STEP_KIND = "step_over"
+ASK_STEP = f"""
 insert into approval (company, id, kind, subject_id, body_hash, customer_id, reason_code, requested_by,
     requested_on_behalf_of, requested_at, reason)
-values ($1, $2, 'step_over', $3, $4, $5, 'partition_stopped', $6, $7, $8, $9)
+values ($1, $2, '{STEP_KIND}', $3, $4, $5, 'partition_stopped', $6, $7, $8, $9)
 on conflict do nothing returning id
 """
-PENDING_STEP = """
+PENDING_STEP = f"""
 select id, company, kind, subject_id, body_hash, customer_id, reason_code, amount_minor, currency, requested_by,
     requested_on_behalf_of, requested_at, outcome, reason
-from approval where company = $1 and kind = 'step_over' and subject_id = $2 and outcome = 'pending' for update
+from approval where company = $1 and kind = '{STEP_KIND}' and subject_id = $2 and outcome = 'pending' for update
 """
 STEP_OVER = """
 update kafka_cursor set next_offset = $4 where topic = $1 and partition = $2 and next_offset = $3

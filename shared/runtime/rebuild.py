@@ -22,7 +22,7 @@ from shared.runtime import rebuild_statements as sql
 from shared.runtime.effects import Handler
 from shared.runtime.guard import InstanceGuard
 from shared.runtime.rebuild_session import session
-from shared.runtime.replay import Replay
+from shared.runtime.replay import Persons, Replay
 from shared.runtime.replay_shares import Shares, Task
 from shared.runtime.statements import LOCK_EXCLUSIVE
 
@@ -133,13 +133,14 @@ class Rebuild:
 
     async def _fill_and_swap(self, db: asyncpg.Connection) -> None:
         projection = self.projection
-        left_out = frozenset(row["subject_id"] for row in await db.fetch(sql.LEFT_OUT))
-        replay = Replay(db, self.reader, self.service, self.handler, facts=projection.facts, left_out=left_out)
+        left_out, stepped = await db.fetch(sql.LEFT_OUT), await db.fetch(sql.STEPPED)
+        persons = Persons.of([row["subject_id"] for row in left_out], [row["subject_id"] for row in stepped])
+        replay = Replay(db, self.reader, self.service, self.handler, facts=projection.facts, persons=persons)
         topics = projection.topics or READS[self.service]
         lanes = [Partition(topic, number) for topic in topics for number in range(PARTITIONS)]
         try:
             if self.processes > 1:
-                task = Task(self.dsn, self.bootstrap, self.service, self.handler, projection.facts, left_out)
+                task = Task(self.dsn, self.bootstrap, self.service, self.handler, projection.facts, persons)
                 await self._catch_up_shared(db, Shares(task, self.processes, replay.settle), replay, lanes)
             else:
                 await replay.start(lanes)

@@ -8,7 +8,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from shared.runtime.parked_statements import SKIP_KIND
+from shared.runtime.parked_statements import SKIP_KIND, STEP_KIND
 from shared.runtime.statements import RELAY_LOCK
 from shared.runtime.tables import add_runtime_tables
 
@@ -34,6 +34,10 @@ TRY_NO_RELAY = f"select pg_try_advisory_xact_lock({RELAY_LOCK})"
 """A relay in the middle of a cycle would delete by ids that are those of other rows behind the swap."""
 LEFT_OUT = f"select subject_id from {LIVE}.approval where kind = '{SKIP_KIND}' and outcome = 'approved'"
 """Places of the events that persons left out of the live store."""
+STEPPED = (
+    f"select subject_id from {LIVE}.approval where kind = '{STEP_KIND}' and outcome = 'approved' order by decided_at"
+)
+"""From where to where persons moved cursors of the live store."""
 DROP_LEFT_OUT = """
 delete from dead_letter where format('%s/%s@%s', topic, partition, "offset") = any($1::text[]) returning key, event_id
 """

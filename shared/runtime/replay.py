@@ -27,6 +27,7 @@ from shared.runtime import statements as sql
 from shared.runtime.control import save_control
 from shared.runtime.day import second_phase, work_event
 from shared.runtime.effects import DayWork, Effects, Handler, Moment
+from shared.runtime.parked_statements import STEP_OVER
 from shared.runtime.transaction import Outcome, Taken, Unit, apply, decoded, take_with_care
 
 BATCH_RECORDS = 2_000
@@ -40,6 +41,27 @@ END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 Place = tuple[int, int | None]
 """The next offset of a partition, and the number of the close for which it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Persons:
+    """What persons decided of the log in the live store: `left_out` are places (`topic/partition@offset`) of events,
+    `stepped` says of a partition from which offset its cursor was moved on to which."""
+
+    left_out: frozenset[str] = frozenset()
+    stepped: Mapping[Partition, Mapping[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, left_out: Sequence[str], moves: Sequence[str]) -> "Persons":
+        """`moves` as approvals name them: `topic/partition@from-to`. One that goes back reads again what is known."""
+        stepped: dict[Partition, dict[int, int]] = {}
+        for move in moves:
+            lane, _, offsets = move.rpartition("@")
+            topic, _, number = lane.rpartition("/")
+            at, to = map(int, offsets.split("-"))
+            if to > at:
+                stepped.setdefault(Partition(topic, int(number)), {})[at] = to
+        return cls(frozenset(left_out), stepped)
 
 
 class Silent:
@@ -75,21 +97,30 @@ class OneConnection:
 
 @dataclass(slots=True)
 class Lane:
-    """One partition: `taken` records are fetched and wait, `next` is the offset that is given out next."""
+    """One partition: `taken` records are fetched and wait, `next` is the offset that is given out next, `stepped` says
+    from where to where persons moved the cursor."""
 
     end: int = 0
     next: int = 0
     waits_for: int | None = None
     taken: deque[Record] = field(default_factory=deque)
+    stepped: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
         return self.next >= self.end
 
+    @property
+    def goes_on(self) -> bool:
+        return self.waits_for is None and not self.ended and self.next not in self.stepped
+
+    @property
+    def steps(self) -> bool:
+        return self.waits_for is None and not self.ended and self.next in self.stepped
+
 
 class Replay:
-    """`facts`: only events of these models count, and no marker; without them everything does, as in the service.
-    `left_out`: places (`topic/partition@offset`) of events that persons left out of the live store."""
+    """`facts`: only events of these models count, and no marker; without them everything does, as in the service."""
 
     def __init__(
         self,
@@ -99,9 +130,9 @@ class Replay:
         handler: Handler,
         *,
         facts: tuple[type, ...] = (),
-        left_out: frozenset[str] = frozenset(),
+        persons: Persons = Persons(),
     ) -> None:
-        self._db, self._reader, self._facts, self._left_out = db, reader, facts, left_out
+        self._db, self._reader, self._facts, self._persons = db, reader, facts, persons
         self._unit = Unit(service, Silent(handler))
         self._pool: Any = OneConnection(db)
         self._rank = {topic: n for n, topic in enumerate(READS[service])}
@@ -111,7 +142,7 @@ class Replay:
     async def start(self, partitions: Sequence[Partition], places: Mapping[Partition, Place] | None = None) -> None:
         """Begin every partition at 0, or go on where others stopped."""
         order = sorted(partitions, key=lambda p: (self._rank[p.topic], p))
-        self._lanes = {partition: Lane() for partition in order}
+        self._lanes = {partition: Lane(stepped=self._persons.stepped.get(partition, {})) for partition in order}
         await self._reader.start(order)
         await self._db.fetch(sql.LOAD_CURSORS, [p.topic for p in order], [p.number for p in order])
         for partition, place in (places or {}).items():
@@ -132,6 +163,11 @@ class Replay:
         """Take what lies before `ends`, until every partition has ended or waits for the close of a day."""
         for partition, lane in self._lanes.items():
             lane.end = ends.get(partition, 0)
+        await self._read_on()
+        while await self._step_over():
+            await self._read_on()
+
+    async def _read_on(self) -> None:
         ahead = asyncio.create_task(self._gather())
         try:
             while batch := await ahead:
@@ -140,6 +176,18 @@ class Replay:
         finally:
             ahead.cancel()
             await asyncio.wait([ahead])
+
+    async def _step_over(self) -> bool:
+        """Move on the partitions that came to where persons moved their cursor; what lies between is not taken."""
+        moves = {p: lane.stepped[lane.next] for p, lane in self._lanes.items() if lane.steps}
+        for partition, to in moves.items():
+            lane = self._lanes[partition]
+            if not self._facts:
+                await self._db.execute(STEP_OVER, partition.topic, partition.number, lane.next, to)
+            lane.next = to
+            lane.taken.clear()
+        await self._reader.seek(moves)
+        return bool(moves)
 
     def waits_for(self) -> int | None:
         """The earliest close that a partition has shown and waits for."""
@@ -164,7 +212,7 @@ class Replay:
         found: list[Taken] = []
         empty = 0
         while not found:
-            if not any(self._goes_on(lane) for lane in self._lanes.values()):
+            if not any(lane.goes_on for lane in self._lanes.values()):
                 return []
             await self._fetch()
             for lane in self._lanes.values():
@@ -174,12 +222,8 @@ class Replay:
                 raise Transient("the log gives no more records although its end is not reached; try again")
         return found
 
-    @staticmethod
-    def _goes_on(lane: Lane) -> bool:
-        return lane.waits_for is None and not lane.ended
-
     async def _fetch(self) -> None:
-        waiting = sum(len(lane.taken) for lane in self._lanes.values() if self._goes_on(lane))
+        waiting = sum(len(lane.taken) for lane in self._lanes.values() if lane.goes_on)
         if waiting >= BATCH_RECORDS:
             return
         self._reader.hold([p for p, lane in self._lanes.items() if lane.waits_for is not None])
@@ -189,7 +233,7 @@ class Replay:
 
     async def _from_lane(self, lane: Lane, found: list[Taken]) -> None:
         """Move records of a partition into the batch until it is full or the partition shows the close of a day."""
-        while lane.taken and self._goes_on(lane) and len(found) < BATCH_RECORDS:
+        while lane.taken and lane.goes_on and len(found) < BATCH_RECORDS:
             record = lane.taken.popleft()
             if record.offset != lane.next:
                 where = f"{record.partition.topic}/{record.partition.number}"
@@ -205,7 +249,7 @@ class Replay:
     def _decoded(self, record: Record) -> Taken:
         """An event that was left out is taken like one of an unknown type: known from now on, without effect."""
         taken = decoded(record)
-        if taken.event is not None and _place(record) in self._left_out:
+        if taken.event is not None and _place(record) in self._persons.left_out:
             taken.event = taken.event._replace(data=None)
         return taken
 
@@ -232,7 +276,9 @@ class Replay:
 
     async def _leave_out(self, batch: list[Taken]) -> None:
         """Records that cannot be read and were left out by persons: what waits behind them runs, as it did then."""
-        places = [place for taken in batch if taken.problem and (place := _place(taken.record)) in self._left_out]
+        places = [
+            place for taken in batch if taken.problem and (place := _place(taken.record)) in self._persons.left_out
+        ]
         if not places:
             return
         async with self._db.transaction():

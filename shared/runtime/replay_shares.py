@@ -20,7 +20,7 @@ from shared.errors import Stop, Transient
 from shared.failure_text import failure_text
 from shared.runtime.effects import Handler
 from shared.runtime.rebuild_session import session
-from shared.runtime.replay import Place, Replay
+from shared.runtime.replay import Persons, Place, Replay
 from shared.runtime.transaction import TRANSIENT
 
 STOP_TIMEOUT_S = 30.0
@@ -36,7 +36,7 @@ class Task:
     service: str
     handler: Handler
     facts: tuple[type, ...] = ()
-    left_out: frozenset[str] = frozenset()
+    persons: Persons = Persons()
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ async def _serve(task: Task, lanes: Sequence[Partition], nth: int, pipe: Connect
     """Answer until the parent closes the pipe, or is gone."""
     reader = KafkaReader(task.bootstrap, f"{task.service}-rebuild-{nth}")
     async with session(task.dsn, task.service) as db:
-        replay = Replay(db, reader, task.service, task.handler, facts=task.facts, left_out=task.left_out)
+        replay = Replay(db, reader, task.service, task.handler, facts=task.facts, persons=task.persons)
         while (asked := await asyncio.to_thread(_asked, pipe)) is not None:
             what, value = asked
             try:

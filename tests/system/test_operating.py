@@ -143,7 +143,6 @@ def test_projections_are_rebuilt_beside_the_running_service_and_swapped(fed: Sta
 
 
 def test_a_stopped_partition_is_shown_and_stepped_over(fed: StackInfo) -> None:
-    """The last one here: no store can be rebuilt behind a place that was stepped over."""
     partition, offset = plant(fed, "ar.control", COMPANY, ce_type="policy.activated")
     lane = {"TOPIC": "ar.control", "PARTITION": partition, "AT": offset, "TO": offset + 1}
 
@@ -165,3 +164,4 @@ def test_a_stopped_partition_is_shown_and_stepped_over(fed: StackInfo) -> None:
         fed, "status"
     )
     assert f"ar.control/{partition} at {offset}" in done(fed, "audit")
+    assert "swapped" in done(fed, "rebuild", SERVICE="reporting")

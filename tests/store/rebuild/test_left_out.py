@@ -12,6 +12,7 @@ from shared.bus.port import Outgoing
 from shared.errors import Transient
 from shared.http import make_app
 from shared.runtime.progress import router
+from shared.runtime.rebuild import Projection
 from shared.runtime.statements import TRY_RELAY
 from tests.builders import event, headers_and_value
 from tests.domain.shared.caller_samples import authenticator, token
@@ -24,13 +25,13 @@ UNREADABLE = {"value": b'{"company": "acme"}'}
 WITHOUT_HEADERS = {"headers": []}
 
 
-async def call(world: Living, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+async def call(world: Living, who: str, method: str, path: str, body: Any = None, at: str = "parked") -> dict[str, Any]:
     app = make_app(world.service, "0.1.0", routers=[router], authenticator=authenticator())
     app.state.runtime = world.runtime
     bearer = token(sub=who, roles=[ROLES[who]], companies=[world.company])
     headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": f"{who}-{path}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        answer = await client.request(method, f"/v1/runtime/parked{path}", headers=headers, json=body)
+        answer = await client.request(method, f"/v1/runtime/{at}{path}", headers=headers, json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -98,6 +99,30 @@ async def test_a_copy_leaves_out_what_was_left_out(live: Live) -> None:
     await spoilt(world, UNREADABLE)
     await left_out(world)
     assert (await world.rebuild(OF_COLLECTIONS).run()).differences == []
+
+
+@pytest.mark.parametrize(("service", "projection"), [("reporting", REBUILT), ("collections", OF_COLLECTIONS)])
+async def test_a_rebuild_steps_over_what_persons_stepped_over(live: Live, service: str, projection: Projection) -> None:
+    world = await live(service)
+    await world.tell(world.account("C-1"))
+    await world.tell(world.item("A", 1_000, due_on=LATER))
+    made = event(world.configured(), on=world.on)
+    lane = world.log.append(Outgoing(made.topic, **(headers_and_value(made) | UNREADABLE)))
+    await world.tell(world.configured())
+    await world.tell(world.item("B", 1_000, due_on=LATER))
+    place = f"/{lane.partition.topic}/{lane.partition.number}"
+    move = {"at": lane.offset, "to": lane.offset + 1}
+    reason = {"reason": "Spoilt by the tool that wrote it."}
+    shown = await call(world, "otto", "POST", f"{place}/step-over", move | reason, at="partitions")
+    await call(world, "conrad", "POST", f"{place}/approve", move | {"sha256": shown["sha256"]}, at="partitions")
+    assert world.source is not None
+    world.source.retried_at_s = float("-inf")
+    await world.settle()
+    await world.close()
+    for _ in range(2):
+        report = await world.rebuild(projection).run()
+        assert report.swapped and report.differences == []
+    assert len(await world.rows("select 1 from item")) == 2
 
 
 async def test_facts_of_the_service_that_are_not_sent_yet_and_the_answers_to_commands_are_kept(live: Live) -> None:

@@ -187,4 +187,5 @@ def is_outage(error: BaseException) -> bool:
     sqlstate = str(getattr(error, "sqlstate", None) or "")
     if sqlstate[:2] in _OUTAGE_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE:
         return True
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)
+    # The last is what the driver says of a connection whose server ended in the middle of something.
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError)

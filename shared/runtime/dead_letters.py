@@ -134,7 +134,9 @@ async def _keys_after(pool: asyncpg.Pool, last: str | None) -> list[str]:
 async def _redrive_key(pool: asyncpg.Pool, unit: "Unit", key: str) -> str:
     """A page of letters per transaction until the key is free; what went through before a failure stays done.
 
-    A page that fails is cut in half until the letter that fails stands alone and first.
+    A page that fails is cut in half until the letter that fails stands alone and first. Before it is called the
+    culprit, the page is tried in the order of one batch: topics are read side by side, so a letter may have come before
+    one of another topic that it needs.
     """
     from shared.runtime.transaction import TRANSIENT  # the transaction parks through this module
 
@@ -151,26 +153,42 @@ async def _redrive_key(pool: asyncpg.Pool, unit: "Unit", key: str) -> str:
             if limit > 1:
                 limit //= 2
                 continue
+            if await _goes_as_one_batch(pool, unit, key):
+                limit = LETTERS_PER_PAGE
+                continue
             fault = Fault.of(problem)
             async with pool.acquire() as db:
                 await db.execute(sql.NOTE_PARK_ERROR, key, fault.code, fault.error[:2000])
             return fault.error
 
 
-async def _redrive_page(pool: asyncpg.Pool, unit: "Unit", key: str, limit: int) -> bool:
+async def _goes_as_one_batch(pool: asyncpg.Pool, unit: "Unit", key: str) -> bool:
+    """Whether a page ran topic by topic; all of it or nothing, so that nothing overtakes what cannot be digested."""
+    try:
+        await _redrive_page(pool, unit, key, LETTERS_PER_PAGE, by_topic=True)
+    except Exception:  # the caller tells the failure of the first letter
+        unit.control.forget()
+        return False
+    return True
+
+
+async def _redrive_page(pool: asyncpg.Pool, unit: "Unit", key: str, limit: int, *, by_topic: bool = False) -> bool:
     """Whether letters are left."""
     async with pool.acquire() as db, db.transaction():
         await db.execute(sql.LOCK_SHARED)
         if await db.fetchval(sql.PARKED_KEY_FOR_UPDATE, key) is None:
             return False
-        return await _run_letters(db, unit, key, limit) == limit
+        return await _run_letters(db, unit, key, limit, by_topic) == limit
 
 
-async def _run_letters(db: asyncpg.Connection, unit: "Unit", key: str, limit: int) -> int:
+async def _run_letters(db: asyncpg.Connection, unit: "Unit", key: str, limit: int, by_topic: bool) -> int:
     """Decide a page of the key's letters in order; the key is free when none is left. Their number."""
     from shared.runtime.transaction import apply, decoded, fresh_among
 
-    rows = await db.fetch(sql.LETTERS_OF, key, list(READS[unit.service]), limit)
+    topics = list(READS[unit.service])
+    rows = await db.fetch(sql.LETTERS_OF, key, topics, limit)
+    if by_topic:
+        rows = sorted(rows, key=lambda row: (topics.index(row["topic"]), row["partition"], row["offset"]))
     batch = [decoded(_record(row)) for row in rows]
     for taken in batch:
         if taken.problem is not None:

@@ -275,6 +275,7 @@ async def test_each_family_of_errors_is_a_problem(client: httpx.AsyncClient, how
         (ConnectionRefusedError("db"), True),
         (TimeoutError(), True),
         (asyncpg.InterfaceError("pool is closing"), True),
+        (asyncpg.InternalClientError("CoreProtocol._set_state"), True),
         (asyncpg.CannotConnectNowError("starting up"), True),
         (asyncpg.DeadlockDetectedError("x"), True),
         (asyncpg.LockNotAvailableError("x"), True),

@@ -16,9 +16,11 @@ from fastapi import FastAPI
 from shared.bus.log import MemoryReader
 from shared.bus.port import Partition
 from shared.errors import Rejected, Stop
-from shared.events.catalogue import CONTROL, LEDGER, PARTITIONS
+from shared.events.catalogue import ACCOUNTS, CONTROL, INVOICES, LEDGER, PARTITIONS
+from shared.events.codec import Event
 from shared.events.envelope import Envelope, sequence_text
 from shared.runtime import dead_letters, loops, start
+from shared.runtime.effects import Effects, PoisonEvent
 from shared.runtime.lifecycle import NotBeforeStart
 from tests.builders import event
 from tests.store.runtime.conftest import SERVICE, World
@@ -169,6 +171,32 @@ async def test_released_keys_run_again_and_say_nothing_twice(world: World) -> No
     assert told(world, "a1") == [1, 2, 3] and told(world, "a3") == [1]
     assert sequences(world, "acme/a1") == [1, 2, 3] and sequences(world, "acme/a3") == [1]
     assert [e.subject for e in since(world, before)] == ["a1"]
+
+
+async def test_what_came_before_the_fact_of_another_topic_that_it_needs_runs_behind_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a restore topics are read side by side: a dispute may be read before the invoice that it names."""
+    decide = world.handler._contact  # noqa: SLF001
+
+    def needs_the_first(state: dict[str, int], each: Event, effects: Effects) -> None:
+        if each.data.name == "needs the first" and not state.get("a1"):
+            raise PoisonEvent(each, "names what is not in the books")
+        decide(state, each, effects)
+
+    monkeypatch.setattr(world.handler, "_contact", needs_the_first)
+    runtime, _ = await begin(world)
+    world.configure()
+    await run(world, runtime)
+    freeze = "insert into parked_key (key, company, code, error) values ('acme/a1', 'acme', 'beyond_backup', '')"
+    await world.pool.execute(freeze)
+    world.put(event(contact("a1", name="needs the first")), INVOICES)
+    await run(world, runtime)
+    assert await dead_letters.redrive(world.pool, runtime.unit) == {"acme/a1": "names what is not in the books"}
+    world.put(event(contact("a1")), ACCOUNTS)
+    await run(world, runtime)
+    assert await dead_letters.redrive(world.pool, runtime.unit) == {"acme/a1": "done"}
+    assert [tuple(r) for r in await world.rows("select * from toy_account")] == [("a1", 2)]
 
 
 async def test_a_start_that_is_repeated_freezes_nothing_that_a_person_has_released(world: World) -> None:

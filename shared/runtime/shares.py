@@ -67,7 +67,8 @@ class Share:
 async def in_shares(
     runtime: "Runtime", source: Source, count: int, run: Callable[[Source, str], Coroutine[Any, Any, None]]
 ) -> None:
-    """`run` each share under its name. When one fails the others end their batch, and then its failure is raised."""
+    """`run` each share under its name. When one fails the others end their batch, and then its failure is raised; so it
+    is when they do not end in time and this is cancelled."""
     if count == 1:
         await run(source, "consumer")
         return
@@ -80,6 +81,7 @@ async def in_shares(
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        task.result()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end

@@ -104,3 +104,20 @@ async def test_a_share_that_fails_for_good_lets_the_others_end_their_batch(world
     with pytest.raises(Stop, match="no further"):
         await in_shares(runtime, source, 3, run)
     assert sorted(ended) == ["consumer", "consumer 3"]
+
+
+async def test_a_share_that_fails_is_told_of_although_another_does_not_end_in_time(world: World) -> None:
+    """The process cancels what does not end within its budget, and must still say why it ended."""
+    runtime = world.runtime()
+    source = await world.member(runtime)
+
+    async def run(share: Source, name: str) -> None:
+        if name == "consumer 2":
+            raise Stop("no further")
+        await asyncio.Event().wait()
+
+    running = asyncio.ensure_future(in_shares(runtime, source, 2, run))
+    await runtime.no_new_work.wait()
+    running.cancel()
+    with pytest.raises(Stop, match="no further"):
+        await running

@@ -111,6 +111,8 @@ async def unpublished(db: asyncpg.Connection, ids: Sequence[UUID]) -> set[UUID]:
 async def _floors(db: asyncpg.Connection, service: str) -> dict[Partition, int]:
     """Where to look for outputs of ours in `ar.control`, which all write: not below the cursors of the store, since
     what was written after its last commit lies behind them."""
+    if CONTROL in TOPICS_OF[service]:  # every marker of ours stands there too: the look ends at the last one
+        return dict.fromkeys(_partitions([CONTROL]), 0)
     if CONTROL not in READS[service]:
         return {}
     cursors = {row["partition"]: row["next_offset"] for row in await db.fetch(sql.CURSORS_OF, CONTROL)}

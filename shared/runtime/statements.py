@@ -79,7 +79,10 @@ delete from dead_letter d using unnest($1::text[], $2::int[], $3::bigint[]) as g
 where d.topic = g.topic and d.partition = g.partition and d."offset" = g."offset"
 """
 UNPARK = "delete from parked_key where key = $1 and not exists (select from dead_letter where key = $1)"
-NOTE_PARK_ERROR = "update parked_key set code = $2, error = $3 where key = $1"
+# A frozen key stays frozen until it is free: one that could not be run is still one whose output the store has lost.
+NOTE_PARK_ERROR = """
+update parked_key set code = case when code = 'beyond_backup' then code else $2 end, error = $3 where key = $1
+"""
 
 ADVANCE_HEADS = """
 insert into stream_head (topic, key, sequence)

@@ -18,6 +18,7 @@ from shared.bus.port import Partition
 from shared.errors import Rejected, Stop
 from shared.events.catalogue import ACCOUNTS, CONTROL, INVOICES, LEDGER, PARTITIONS
 from shared.events.codec import Event
+from shared.events.control import CompanyConfigured
 from shared.events.envelope import Envelope, sequence_text
 from shared.runtime import dead_letters, loops, start
 from shared.runtime.effects import Effects, PoisonEvent
@@ -199,6 +200,24 @@ async def test_what_came_before_the_fact_of_another_topic_that_it_needs_runs_beh
     assert [tuple(r) for r in await world.rows("select * from toy_account")] == [("a1", 2)]
 
 
+async def test_a_frozen_key_whose_letters_do_not_run_stays_frozen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What acts without a fact (mails, lifts, the day's work) goes by the code."""
+    kept = await lived(world)
+    await restore(world, kept)
+    runtime, _ = await begin(world)
+    await run(world, runtime)
+
+    def refuse(state: dict[str, int], each: Event, effects: Effects) -> None:
+        raise PoisonEvent(each, "cannot be run")
+
+    monkeypatch.setattr(world.handler, "_contact", refuse)
+    assert (await dead_letters.redrive(world.pool, runtime.unit, ["acme/a1"])) == {"acme/a1": "cannot be run"}
+    rows = await world.rows("select code, error from parked_key where key = 'acme/a1'")
+    assert [tuple(row) for row in rows] == [("beyond_backup", "cannot be run")]
+
+
 async def test_a_start_that_is_repeated_freezes_nothing_that_a_person_has_released(world: World) -> None:
     kept = await lived(world)
     await restore(world, kept)
@@ -363,6 +382,17 @@ async def test_ingest_refuses_to_start_on_a_store_older_than_its_log(world: Worl
     made = event(contact("a1"))
     known = made._replace(envelope=made.envelope._replace(source="ingest", sequence=sequence_text(1)))
     world.put(known)
+    with pytest.raises(Stop, match="ingest"):
+        await start.look(world.pool, MemoryReader(world.log), "ingest")
+
+
+async def test_ingest_refuses_to_start_when_all_that_it_has_lost_stands_in_control(world: World) -> None:
+    """As a policy that was activated after the backup, before the next marker."""
+    fact = CompanyConfigured(
+        company="acme", name="Acme", base_currency="EUR", time_zone="Europe/Berlin", calendar="XECB"
+    )
+    made = event(fact)
+    world.put(made._replace(envelope=made.envelope._replace(source="ingest", sequence=sequence_text(1))), CONTROL)
     with pytest.raises(Stop, match="ingest"):
         await start.look(world.pool, MemoryReader(world.log), "ingest")
 

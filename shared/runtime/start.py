@@ -25,6 +25,7 @@ from shared.runtime import statements as runtime_sql
 WINDOW_FIRST, WINDOW_MAX = 20, 2_000
 """Records of a partition that one look back takes; it grows until the look meets what the store knows."""
 FETCH_RECORDS, FETCH_TIMEOUT_S, STALLED_AFTER = 5_000, 1.0, 30
+FREEZE_TIMEOUT_S = 1_800
 FROZEN_TEXT = (
     "%s outputs reach beyond the store that this service goes on from (%s): compare with what they say, enter again "
     "what was lost, then redrive the key"
@@ -244,10 +245,11 @@ async def _go_on(pool: asyncpg.Pool, service: str, history: int) -> Found:
     """Freeze, put markers that stand in the log already aside, and keep from where the service goes on."""
     topics = own_topics(service)
     async with pool.acquire() as db, db.transaction():
+        await db.execute(sql.TAKE_TIME.format(FREEZE_TIMEOUT_S))
         await db.execute(runtime_sql.LOCK_EXCLUSIVE)
-        markers = await db.fetchrow(sql.LOST_MARKERS, topics, len(topics) * PARTITIONS)
-        await db.execute(sql.ADVANCE_OVER_LOST)
-        frozen = [row["key"] for row in await db.fetch(sql.FREEZE, topics, FROZEN_TEXT)]
+        markers = await db.fetchrow(sql.LOST_MARKERS, topics, len(topics) * PARTITIONS, timeout=FREEZE_TIMEOUT_S)
+        await db.execute(sql.ADVANCE_OVER_LOST, timeout=FREEZE_TIMEOUT_S)
+        frozen = [row["key"] for row in await db.fetch(sql.FREEZE, topics, FROZEN_TEXT, timeout=FREEZE_TIMEOUT_S)]
         restored = bool(await db.fetchval(sql.ANY_LOST))
         acts_after, written_through = max(history, markers["last"]), markers["everywhere"]
         await db.execute(sql.SAVE_START, acts_after, written_through, restored)

@@ -26,6 +26,11 @@ select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::text[], 
                      $9::text[], $10::bigint[])
 on conflict do nothing
 """
+# An emptied store has lost all that it ever told: that takes as long as it takes, and nothing else works meanwhile. A
+# timeout of the transaction that runs already can only be ended, not made longer; each statement has its own.
+TAKE_TIME = """
+select set_config('statement_timeout', '{}s', true), set_config('transaction_timeout', '0', true)
+"""
 ANY_LOST = "select exists (select from lost_output)"
 LOST = "select event_id from lost_output where event_id = any($1::uuid[])"
 

@@ -260,6 +260,18 @@ async def test_an_older_output_behind_a_long_run_of_others_is_found(
     assert len(await world.rows("select * from lost_output where key = 'acme/a3'")) == 31
 
 
+async def test_much_that_is_lost_may_take_longer_than_a_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await lived(world)
+    await restore(world, kept)
+    monkeypatch.setattr(start.sql, "ADVANCE_OVER_LOST", f"select pg_sleep(0.5); {start.sql.ADVANCE_OVER_LOST}")
+    await world.pool.expire_connections()
+    async with world.pool.acquire() as db:  # the one that the look is given
+        await db.execute("set statement_timeout = '300ms'; set transaction_timeout = '400ms'")
+    _, found = await begin(world)
+    await world.pool.expire_connections()
+    assert list(found.frozen) == ["acme/a1", "acme/a3"]
+
+
 async def test_markers_that_stand_in_the_log_are_neither_worked_nor_written_again(world: World) -> None:
     runtime, _ = await begin(world)
     world.configure()

@@ -24,6 +24,12 @@ REQUIRED = (
     "ce_id", "ce_source", "ce_type", "ce_time", "ce_company", "ce_actor", "ce_businessdate", "ce_knownat",
     "ce_sequence",
 )  # fmt: skip
+VALUES_OF = (
+    "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_dataschema", "content-type",
+    "ce_company", "ce_actor", "ce_onbehalfof", "ce_businessdate", "ce_knownat", "ce_policyversion", "ce_codeversion",
+    "ce_sequence", "ce_correlationid", "ce_causationid", "ce_traceparent",
+)  # fmt: skip
+"""Headers whose values alone stand in a row that is not sent yet; empty ones are not sent."""
 Headers = Iterable[tuple[str, bytes]]
 
 
@@ -188,6 +194,12 @@ async def _read_all(consumer: AIOKafkaConsumer) -> Log:
 def add_unsent(log: Log, rows: Iterable[dict[str, Any]]) -> None:
     """Events that a store has committed and its relay has not sent yet; they stand behind all that was sent."""
     for row in rows:
-        headers = [(name, text.encode()) for name, text in json.loads(row["headers"])]
+        headers = _unsent_headers(json.loads(row["headers"]))
         partition = -1 if row["partition"] is None else row["partition"]
         log.add(decode(row["topic"], partition, UNSENT_OFFSET + row["id"], row["key"], headers, row["value"]))
+
+
+def _unsent_headers(kept: list[Any]) -> list[tuple[str, bytes]]:
+    """Of a row that is not sent yet: the values alone, or pairs for what is no event of the service's own."""
+    pairs = zip(VALUES_OF, kept, strict=False) if kept and isinstance(kept[0], str) else kept
+    return [(name, text.encode()) for name, text in pairs if text]

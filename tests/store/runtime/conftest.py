@@ -63,6 +63,7 @@ class World:
             no_new_work=asyncio.Event(),
             relay_stop=asyncio.Event(),
             failing={},
+            starting=False,
         )
 
     async def member(self, runtime: Any) -> MemorySource:

@@ -19,7 +19,9 @@ OPEN = "from pg_stat_activity where datname = current_database() and state = 'id
 
 
 def published(rate: str) -> Event:
-    return event(RatePublished(company="acme", pair="EUR/USD", on=date(2026, 1, 5), rate=rate, source="ECB"))
+    """Under the company's key, as all of control: what counts is order within one partition."""
+    made = event(RatePublished(company="acme", pair="EUR/USD", on=date(2026, 1, 5), rate=rate, source="ECB"))
+    return made._replace(key="acme")
 
 
 async def test_control_of_a_transaction_that_was_lost_is_not_taken_for_what_another_replica_committed(

@@ -32,9 +32,11 @@ class KafkaReader:
             retry_backoff_ms=100,
         )
         self._held: set[TopicPartition] = set()
+        self._begins: dict[Partition, int] = {}
 
-    async def start(self, partitions: Sequence[Partition]) -> None:
-        """Begin at offset 0. Raises Stop when a partition no longer has it."""
+    async def start(self, partitions: Sequence[Partition], *, whole: bool = True) -> None:
+        """Begin at offset 0. Raises Stop when a partition no longer has it, or, if it need not be `whole`, begin where
+        it begins."""
         wanted = [TopicPartition(*partition) for partition in sorted(partitions)]
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -42,11 +44,13 @@ class KafkaReader:
                 begins = await self._consumer.beginning_offsets(wanted)
         except (KafkaError, TimeoutError, OSError) as problem:
             raise Transient(f"Kafka does not answer ({problem}); check the bootstrap address") from problem
-        if gone := sorted(f"{tp.topic}/{tp.partition} at {begin}" for tp, begin in begins.items() if begin):
+        gone = sorted(f"{tp.topic}/{tp.partition} at {begin}" for tp, begin in begins.items() if begin)
+        if gone and whole:
             raise Stop(f"the log no longer has its beginning: {', '.join(gone)}; it cannot be rebuilt from")
+        self._begins = {Partition(tp.topic, tp.partition): begin for tp, begin in begins.items()}
         self._consumer.assign(wanted)
         for tp in wanted:
-            self._consumer.seek(tp, 0)
+            self._consumer.seek(tp, begins[tp])
 
     async def fetch(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
         try:
@@ -70,6 +74,9 @@ class KafkaReader:
     async def seek(self, positions: Positions) -> None:
         for partition, offset in positions.items():
             self._consumer.seek(TopicPartition(*partition), offset)
+
+    def begins(self) -> dict[Partition, int]:
+        return dict(self._begins)
 
     async def ends(self) -> dict[Partition, int]:
         try:

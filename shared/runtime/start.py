@@ -125,20 +125,22 @@ def _partitions(topics: Sequence[str]) -> list[Partition]:
 
 
 class LookBack:
-    """Reads spans of partitions, from the end back in growing windows."""
+    """Reads spans of partitions, from the end back in growing windows; of what the log no longer has, nothing."""
 
     def __init__(self, reader: LogReader, partitions: Sequence[Partition]) -> None:
         self._reader, self._partitions = reader, partitions
 
     async def start(self) -> None:
-        await self._reader.start(self._partitions)
+        await self._reader.start(self._partitions, whole=False)
         self._reader.hold(self._partitions)
 
     async def windows(
         self, spans: Mapping[Partition, Span]
     ) -> AsyncIterator[tuple[dict[Partition, list[Record]], set]]:
         """Windows from the end back to the beginning of each span; the caller adds to the set what it needs no more."""
-        left = {p: span for p, span in spans.items() if span[0] < span[1]}
+        begins = self._reader.begins()
+        raised = {p: (max(floor, begins[p]), upper) for p, (floor, upper) in spans.items()}
+        left = {p: (floor, upper) for p, (floor, upper) in raised.items() if floor < upper}
         size, ended = WINDOW_FIRST, set()
         while left:
             part = {p: (max(floor, upper - size), upper) for p, (floor, upper) in left.items()}

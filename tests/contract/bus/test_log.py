@@ -14,6 +14,7 @@ from shared.bus.log import LogReader, MemoryReader
 from shared.bus.memory import MemoryLog, MemorySink
 from shared.bus.port import Outgoing, Partition, Record, Sink
 from shared.errors import Stop
+from shared.runtime.start import LookBack
 
 PARTITIONS = 3
 
@@ -124,3 +125,25 @@ async def test_a_log_that_lost_its_beginning_is_refused(kafka: str) -> None:
     with pytest.raises(Stop, match="log.truncated/0 at 2"):
         await reader.start([Partition(topic, 0)])
     await reader.stop()
+
+
+async def test_a_look_back_needs_no_beginning_and_ends_where_the_log_begins(kafka: str) -> None:
+    topic = "log.looked-back"
+    admin: Any = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 2, 1)])
+    sink = KafkaSink(kafka, "log-contract")
+    await sink.start()
+    await sink.send([Outgoing(topic, b"k", [], b"v", number) for number in (0, 1) for _ in range(4)])
+    await sink.stop()
+    some, none = Partition(topic, 0), Partition(topic, 1)
+    kept_from = {some: 2, none: 4}
+    await admin.delete_records({TopicPartition(*p): RecordsToDelete(before_offset=at) for p, at in kept_from.items()})
+    await admin.close()
+    reader = KafkaReader(kafka, "log-contract")
+    back = LookBack(reader, [some, none])
+    await back.start()
+    assert reader.begins() == kept_from
+    found = [lanes async for lanes, _ in back.windows({some: (0, 4), none: (0, 4)})]
+    await reader.stop()
+    assert [{p: [r.offset for r in lane] for p, lane in lanes.items()} for lanes in found] == [{some: [2, 3]}]

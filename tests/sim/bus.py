@@ -63,14 +63,16 @@ class SimSource(MemorySource):
         return batch
 
     async def _take_assignment(self) -> None:
-        """An assignment counts once its positions are loaded; in a process that is tried again in place."""
+        """An assignment counts once its positions are loaded; in a process that is tried again in place, unless a newer
+        one has come meanwhile."""
         if self.deaf:
             return
         pending = self.pending_assignment
         try:
             await super()._take_assignment()
         except BaseException:
-            self.pending_assignment = pending
+            if self.pending_assignment is None:
+                self.pending_assignment = pending
             raise
 
     def misplace(self, lane: Partition, position: int) -> None:

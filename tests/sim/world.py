@@ -279,6 +279,7 @@ class World:
         self.members[index] = await self.member(member.numbers)
         if member.frozen:
             self.ghosts.append(member)
+        if member.frozen or member.source.deaf or member.moving:
             self.excuse_all()
 
     def widen(self, batch: int, relay_rows: int) -> None:

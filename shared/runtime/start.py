@@ -249,6 +249,8 @@ async def _go_on(pool: asyncpg.Pool, service: str, history: int) -> Found:
     async with pool.acquire() as db, db.transaction():
         await db.execute(sql.TAKE_TIME.format(FREEZE_TIMEOUT_S))
         await db.execute(runtime_sql.LOCK_EXCLUSIVE)
+        if await db.fetchrow(sql.START):  # another process was first; what came since is no history
+            history = 0
         markers = await db.fetchrow(sql.LOST_MARKERS, topics, len(topics) * PARTITIONS, timeout=FREEZE_TIMEOUT_S)
         await db.execute(sql.ADVANCE_OVER_LOST, timeout=FREEZE_TIMEOUT_S)
         frozen = [row["key"] for row in await db.fetch(sql.FREEZE, topics, FROZEN_TEXT, timeout=FREEZE_TIMEOUT_S)]

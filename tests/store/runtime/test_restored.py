@@ -360,6 +360,20 @@ async def test_the_start_of_a_new_store_is_kept_for_later_starts(world: World) -
     assert {w.number for w in world.handler.days} == {2}
 
 
+async def test_of_two_that_are_first_at_once_the_later_puts_no_work_of_the_earlier_aside(world: World) -> None:
+    """Both have seen an empty store; while the second still looked, the first went on and a day was closed."""
+    world.configure()
+    runtime, _ = await begin(world)
+    source = await world.member(runtime)
+    world.mark(closed=DAY)
+    while await loops.consume_once(runtime, source, 0):
+        pass
+    found = await start._go_on(world.pool, SERVICE, 1)  # noqa: SLF001
+    assert found.start == start.NOTHING_BEFORE
+    await world.settle(runtime, source)
+    assert sorted((w.phase, w.part) for w in world.handler.days) == [(1, 0), (1, 1), (2, 0)]
+
+
 async def test_an_emptied_service_freezes_everything_it_has_told_and_acts_on_no_old_marker(world: World) -> None:
     await lived(world)
     world.mark(closed=DAY)

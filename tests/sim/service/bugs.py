@@ -110,17 +110,22 @@ def mail_before_it_is_announced() -> Patches:
     return [patch.object(MailDispatcher, "_acknowledged", at_once)]
 
 
-def ledger_without_inbox() -> Patches:
-    """Cash application decides an event again that comes a second time."""
+def ledger_books_payment_twice() -> Patches:
+    """Neither the inbox nor its own key keeps cash application from booking a payment that comes a second time."""
+    from services.cash_application import handlers
     from shared.runtime import transaction
 
-    real = transaction.fresh_among
+    real, booked = transaction.fresh_among, handlers.receive
 
     async def all_of(db: Any, events: Any) -> Any:
         fresh = await real(db, events)
         return list(events) if await db.fetchval("select to_regclass('unbooked_cash') is not null") else fresh
 
-    return [patch.object(transaction, "fresh_among", all_of)]
+    def forgetful(books: Any, fact: Any, policy: Any) -> None:
+        books.receipts.pop(fact.payment_id, None)
+        booked(books, fact, policy)
+
+    return [patch.object(transaction, "fresh_among", all_of), patch.object(handlers, "receive", forgetful)]
 
 
 def locks_not_sorted() -> Patches:
@@ -152,7 +157,7 @@ BUGS: dict[str, Callable[[], Patches]] = {
     "projection_misses_duplicate": projection_misses_duplicate,
     "promise_judged_before_marker": promise_judged_before_marker,
     "mail_before_it_is_announced": mail_before_it_is_announced,
-    "ledger_without_inbox": ledger_without_inbox,
+    "ledger_books_payment_twice": ledger_books_payment_twice,
 }
 
 

@@ -19,10 +19,12 @@ MONDAY = date(2026, 1, 12)
 MORNING, AFTERNOON = 9, 16
 LIFT = "lift"
 """The promise that ends the hold of the first account."""
+# The lease of a hold is 864,000 s: the first close on a day behind its order renews it, that of the same day does not.
+RENEW_BEFORE_S = 850_000
 OPENING_MINOR = 5_000_000
 COMPANY_IBAN = iban("DE", "201908004711081500")
-LENGTHS = (2, 2, 2, 2, 3, 3, 4, 4, 4)
-"""Days of a plan. A hold is ordered on the third day and lifted on the fourth."""
+LENGTHS = (2, 2, 2, 2, 3, 3, 4, 4, 5)
+"""Days of a plan. A hold is ordered on the third day and lifted on the last; the close of a fourth renews it."""
 KINDS = ("right", "reference", "partial", "double", "returned", "unidentified", "named", "nothing", "nothing")
 """What becomes of a document: paid in full by number, by our reference, in part, twice, paid and taken back, paid by a
 stranger, paid by its debtor without a word, or not paid."""
@@ -96,10 +98,10 @@ def banking_day_before(on: date) -> date:
 
 
 def draw(number: int) -> Plan:
-    """The plan of that number: 2 to 4 days, 2 to 6 accounts, 4 to 16 documents; most are small."""
+    """The plan of that number: 2 to 5 days, 2 to 6 accounts, 4 to 20 documents; most are small."""
     rng = Random(f"business/{number}")
     length = rng.choice(LENGTHS)
-    accounts = [_account(n) for n in range(1, rng.randint(2, length + 2) + 1)]
+    accounts = [_account(n) for n in range(1, rng.randint(2, min(length, 4) + 2) + 1)]
     days = [Day(MONDAY + timedelta(days=n), _ticks(rng, n)) for n in range(length)]
     documents = _documents(rng, accounts, days)
     # The first account owes much and is late: warned on the second day, held on the fourth.
@@ -288,7 +290,8 @@ def policies(plan: Plan) -> dict[str, dict[str, Any]]:
             "levels": levels, "spacing_days": 1, "again_after_withheld_days": 1,
             "promise": {"grace_days": 0, "tolerance": "0.005", "per_debt_max": 2},
         },
-        "holds": {"days_past_due_min": 10, "cure_days": 0, "auto_hold": plan.auto_hold},
+        "holds": {"days_past_due_min": 10, "cure_days": 0, "auto_hold": plan.auto_hold,
+                  "renew_before_s": RENEW_BEFORE_S},
         "matching": {},
         "contact": {"candidate_business_days": 10},
     }  # fmt: skip

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from shared.runtime import failpoints
 from tests.sim.service.databases import SERVICES, SimConnection
+from tests.sim.service.profiles import Aim
 from tests.sim.service.world import Crash, Member
 
 if TYPE_CHECKING:
     from tests.sim.service.driver import Driver, Frozen
 
 FROZEN_MAX = 2
+AIMED_BATCH = 500
 FAILPOINTS = {
     "deliver": ("transaction.saved", "transaction.before_commit", "transaction.committed", "consumer.taken"),
     "relay": ("relay.sent",),
@@ -83,9 +85,10 @@ async def _drawn_step(driver: "Driver") -> None:
     if "small" in on and name in ("deliver", "relay"):
         driver.pairs["small", name] += 1
     if "crash" in on and roll < 0.12:
-        await crash(driver, member, name, size)
+        await crash(driver, member, name, size, rng.choice(FAILPOINTS[name]))
     elif "zombie" in on and roll < 0.24 and len(driver.frozen) < FROZEN_MAX:
-        await freeze(driver, member, name, size)
+        places = ("fetched", *FAILPOINTS[name]) if name == "deliver" else FAILPOINTS[name]
+        await freeze(driver, member, name, size, rng.choice(places))
     else:
         await driver.step(member, name, size)
     world.sinks[service].fault = ""
@@ -98,9 +101,42 @@ def _fault_of_send(driver: "Driver") -> str:
     return found[0] if found else ""
 
 
-async def crash(driver: "Driver", member: Member, name: str, size: int) -> None:
+async def strike(driver: "Driver", member: Member, name: str, aim: Aim) -> int:
+    """A step and what is aimed at it; it costs a strike when it has struck. Returns what there was to do."""
+    kind, place = aim
+    before = driver.done["strike"]
+    if kind == "crash":
+        done = await crash(driver, member, name, AIMED_BATCH, place)
+    elif kind == "freeze" and not driver.frozen:
+        done = await freeze(driver, member, name, AIMED_BATCH, place)
+    else:
+        done = await _with_something_away(driver, member, name, kind)
+    driver.strikes_left -= driver.done["strike"] - before
+    return done
+
+
+async def _with_something_away(driver: "Driver", member: Member, name: str, kind: str) -> int:
+    """The step while the mail server, the relay or the answer of the bus is away."""
+    world, sink = driver.world, driver.world.sinks[member.service]
+    world.mail_down, world.relay_away = kind == "mail_down", kind == "relay_away"
+    sink.fault = kind if kind in ("lost", "torn") else ""
+    failures = driver.done["transient"]
+    done = await driver.step(member, name)
+    met = {"mail_down": driver.done["transient"] > failures, "relay_away": not world.relay_away,
+           "lost": not sink.fault, "torn": not sink.fault}.get(kind, False)  # fmt: skip
+    world.mail_down, world.relay_away, sink.fault = False, False, ""
+    if met:
+        _struck(driver, kind, name)
+    return done
+
+
+def _struck(driver: "Driver", fault: str, name: str) -> None:
+    driver.note(fault, name)
+    driver.done["strike"] += 1
+
+
+async def crash(driver: "Driver", member: Member, name: str, size: int, place: str) -> int:
     """The process of the member ends at a named place of the step, if the step comes there."""
-    place = driver.rng.choice(FAILPOINTS[name])
     before = failpoints.armed.get(place)
 
     async def die() -> None:
@@ -108,21 +144,20 @@ async def crash(driver: "Driver", member: Member, name: str, size: int) -> None:
 
     failpoints.armed[place] = die
     try:
-        await driver.step(member, name, size)
+        return await driver.step(member, name, size)
     except Crash:
-        driver.note(f"crash {place}", name)
+        _struck(driver, f"crash {place}", name)
         _interrupted(driver, name)
         await member.crashed()
+        return 1
     finally:
         _disarm(place, before)
 
 
-async def freeze(driver: "Driver", member: Member, name: str, size: int) -> None:
+async def freeze(driver: "Driver", member: Member, name: str, size: int, place: str) -> int:
     """The process stands still at a named place, with its transaction open or behind its fetch."""
     from tests.sim.service.driver import Frozen
 
-    places = ("fetched", *FAILPOINTS[name]) if name == "deliver" else FAILPOINTS[name]
-    place = driver.rng.choice(places)
     gate, reached = asyncio.Event(), asyncio.Event()
     before = failpoints.armed.get(place)
 
@@ -141,15 +176,15 @@ async def freeze(driver: "Driver", member: Member, name: str, size: int) -> None
     if task.done():
         if member.source is not None:
             member.source.frozen = None
-        await task
-        return
-    driver.note(f"freeze {place}", name)
+        return await task
+    _struck(driver, f"freeze {place}", name)
     _interrupted(driver, name)
     member.frozen = True
     driver.turns[member.service] += 1
     driver.frozen.append(Frozen(member, task, gate))
     if member.source is not None and driver.rng.random() < 0.7:
         await member.leave()
+    return 1
 
 
 async def _first(task: asyncio.Task, reached: asyncio.Event) -> None:

@@ -23,6 +23,7 @@ from tests.sim.service.business import LIFT, Plan
 from tests.sim.service.databases import SERVICES
 from tests.sim.service.log import poison
 from tests.sim.service.outside import instant
+from tests.sim.service.profiles import FREE, STRIKES_MAX, Profile
 from tests.sim.service.world import Crash, Member, World
 
 FAULTS = ("crash", "zombie", "rebalance", "lost", "torn", "late", "clock", "small", "relay_away", "mail_down", "twice",
@@ -32,6 +33,8 @@ CALM_ROUNDS_MAX = 80
 IDLE_ROUNDS = 4
 # So much of the wall clock passes in a round in which nothing was to be done.
 IDLE_S = 170
+# Chance in a round that a member that stands still goes on.
+WAKE_ODDS = 0.4
 BATCH = 500
 
 
@@ -60,6 +63,8 @@ class Driver:
     plan: Plan
     rng: Random
     faults: frozenset[str] = frozenset()
+    profile: Profile = FREE
+    strikes_left: int = STRIKES_MAX
     done: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     blocked: int = 0
@@ -90,6 +95,7 @@ class Driver:
         for hour, actions in day.parts():
             if hour in day.ticks:
                 await self._until_judged(await self._tick(day.on, hour, 5))
+                await self._hours()
             for action in actions:
                 await people.perform(self, self.plan, action)
             if any(action.ref == LIFT for action in actions):
@@ -102,6 +108,14 @@ class Driver:
         await self.calm()
         for _ in range(CALM_ROUNDS_MAX):
             if not await self.round():
+                return
+
+    async def _hours(self) -> None:
+        """Behind a tick: what was put off by a strike or a busy receiver is done before people act and the day ends."""
+        idle = 0
+        for _ in range(CALM_ROUNDS_MAX):
+            idle = 0 if await self.round() else idle + 1
+            if idle >= IDLE_ROUNDS and not self.frozen:
                 return
 
     async def _tick(self, on: date, hour: int, minute: int = 0) -> int:
@@ -140,7 +154,7 @@ class Driver:
         idle = 0
         for _ in range(CALM_ROUNDS_MAX):
             idle = 0 if await self.round() else idle + 1
-            if idle >= IDLE_ROUNDS and not self.world.lag() and not await self.world.outbox_rows():
+            if idle >= IDLE_ROUNDS and not self.frozen and not self.world.lag() and not await self.world.outbox_rows():
                 return
         raise Finding("liveness", f"something is left to do when faults have stopped: {await self._why()}")
 
@@ -151,18 +165,26 @@ class Driver:
     async def round(self) -> int:
         """Every member does what it can. Time passes when nothing was to be done."""
         done = 0
+        for frozen in [each for each in self.frozen if self.rng.random() < WAKE_ODDS]:
+            await disturb.resume(self, frozen)
         for service in SERVICES:
-            members = self.world.members[service]
-            for member in members:
-                done += await self._all_of(member, "write" if service == "ingest" else "deliver")
-            done += await self._all_of(members[0], "timers")
-            if service == "notifications":
-                done += await self._all_of(members[0], "mail")
-                done += await self._all_of(members[0], "hook")
-            done += await self._all_of(members[0], "relay")
+            for member in self.world.members[service]:
+                if not member.frozen:
+                    done += await self._all_of(member, "write" if service == "ingest" else "deliver")
+            for name in ("timers", "mail", "hook", "relay") if service == "notifications" else ("timers", "relay"):
+                member = await self._one_of(service, name)
+                done += await self._all_of(member, name)
         if not done:
             self.world.clock.advance(IDLE_S)
         return done
+
+    async def _one_of(self, service: str, name: str) -> Member:
+        """The member for a step that one is enough for: the first that is free, any of them where the profile aims."""
+        free = [m for m in self.world.members[service] if not m.frozen]
+        if not free:
+            await disturb.resume(self, self.frozen[0])
+            return await self._one_of(service, name)
+        return self.rng.choice(free) if name in self.profile.aims else free[0]
 
     async def _all_of(self, member: Member, name: str) -> int:
         """The step until it has nothing more to do; not asked where nothing has changed since it had nothing."""
@@ -172,11 +194,20 @@ class Driver:
             before = (self.turns[member.service], moves)
             if self.nothing.get((member.name, name)) == before:
                 return done
-            n = await self.step(member, name)
+            n = await self._struck(member, name)
             if not n:
                 self.nothing[member.name, name] = before
                 return done
             done += n
+            if member.frozen:
+                return done
+
+    async def _struck(self, member: Member, name: str) -> int:
+        """A step, with what the seed's profile aims at it as long as strikes are left."""
+        aim = self.profile.aim(self.rng, name) if self.strikes_left else None
+        if aim is None:
+            return await self.step(member, name)
+        return await disturb.strike(self, member, name, aim)
 
     async def step(self, member: Member, name: str, size: int = BATCH) -> int:
         """One step of a member to its end. 0 when there was nothing to do or it was put back."""

@@ -20,6 +20,7 @@ from tests.sim.service.databases import MEMBERS, SERVICES, Databases
 from tests.sim.service.driver import FAULTS, Driver, Finding
 from tests.sim.service.log import POISONED, POISONED_SERVICES
 from tests.sim.service.outside import MailServer, Receiver, SimClock, instant
+from tests.sim.service.profiles import FREE, profile_of
 from tests.sim.service.seen import Log
 from tests.sim.service.world import World
 
@@ -58,7 +59,10 @@ class Ran:
 
 
 def faults_of(seed: int) -> frozenset[str]:
-    """Each seed first draws which faults are on; at least two."""
+    """Those of the seed's profile. A free seed first draws which faults are on; at least two."""
+    aimed = profile_of(seed).faults
+    if aimed is not None:
+        return aimed
     rng = Random(f"faults/{seed}")
     drawn = {fault for fault in FAULTS if rng.random() < 0.45}
     return frozenset(drawn | set(rng.sample(FAULTS, 2)))
@@ -116,7 +120,8 @@ class Simulator:
         receiver = Receiver(number, fail=rng.choice((0, 50, 90)))
         clock, members = SimClock(instant(MONDAY, 5)), MEMBERS if faults else 1
         world = World(self._stores, self._folder, clock, mail, receiver, members)
-        driver = Driver(world, plan, Random(f"driver/{seed}"), faults)
+        profile = profile_of(seed) if faults else FREE
+        driver = Driver(world, plan, Random(f"driver/{seed}"), faults, profile)
         await world.open()
         shutil.rmtree(self._folder, ignore_errors=True)
         try:

@@ -25,7 +25,7 @@ class ServiceSettings(BaseSettings):
     blob_dir: Path = Path(".local/blobs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     batch_records: int = Field(default=500, ge=1, le=5_000)
-    consumer_shares: int = Field(default=2, ge=1, le=12)
+    consumer_shares: int = Field(default=1, ge=1, le=12)
     drain_timeout_s: float = Field(default=10.0, gt=0, le=60)
 
     def dsn(self) -> str:

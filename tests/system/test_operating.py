@@ -164,4 +164,4 @@ def test_a_stopped_partition_is_shown_and_stepped_over(fed: StackInfo) -> None:
         fed, "status"
     )
     assert f"ar.control/{partition} at {offset}" in done(fed, "audit")
-    assert "swapped" in done(fed, "rebuild", SERVICE="reporting")
+    assert "Swapped" in done(fed, "rebuild", SERVICE="reporting")

@@ -33,6 +33,7 @@ from shared.events.payments import (
 )
 from shared.ids import derive, document_id, item_id
 from shared.runtime.effects import DayWork, Effects, Moment, Policy
+from shared.runtime.statements import LOCK_EXCLUSIVE
 from shared.runtime.transaction import Unit, apply_alone
 from tests.builders import event
 
@@ -255,6 +256,7 @@ class Desk:
     async def prove(self, on: date = DAY) -> dict[str, Any]:
         """Totals as the marker would carry them; raises Stop when anything does not balance."""
         async with self.pool.acquire() as db, db.transaction():
+            await db.execute(LOCK_EXCLUSIVE)
             return await self.unit.handler.totals(db, DayWork(company=ACME, date=on, number=1, phase=2))
 
     async def item(self, number: str, line: str = "001", kind: str = "invoice") -> asyncpg.Record:

@@ -81,7 +81,7 @@ async def ask(runtime: "Runtime", command: Command, key: str) -> dict[str, Any]:
     """Note that what stands first of `key` shall be left out. Raises Rejected 404 for a key that is not parked, 409
     when something else stands first or when it was asked for already."""
     async with runtime.pool.acquire() as db, db.transaction():
-        taken = await _take(runtime, db, command)
+        taken = await answered(db, command)
         if taken is not None:
             return taken
         parked = await _held(runtime, db, key)
@@ -112,7 +112,7 @@ async def ask(runtime: "Runtime", command: Command, key: str) -> dict[str, Any]:
 async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, Any]:
     """Leave out what stands first of `key`. Raises Rejected 404 or 409 as `ask`, 403 for who may not approve it."""
     async with runtime.pool.acquire() as db, db.transaction():
-        taken = await _take(runtime, db, command)
+        taken = await answered(db, command)
         if taken is not None:
             return taken
         parked = await _held(runtime, db, key)
@@ -120,7 +120,7 @@ async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, A
         principal = command.principal
         shown_sha256 = command.body.sha256  # type: ignore[attr-defined]
         decision = decide(
-            _request_of(request),
+            request_of(request),
             checker_of(principal),
             {},
             (),
@@ -143,13 +143,13 @@ async def approve(runtime: "Runtime", command: Command, key: str) -> dict[str, A
 async def refuse(runtime: "Runtime", command: Command, key: str) -> dict[str, Any]:
     """Refuse that what stands first of `key` is left out; it stays parked. Raises Rejected as `approve`."""
     async with runtime.pool.acquire() as db, db.transaction():
-        taken = await _take(runtime, db, command)
+        taken = await answered(db, command)
         if taken is not None:
             return taken
         parked = await _held(runtime, db, key)
         request = await _pending(db, parked)
         principal = command.principal
-        if refusal := may_decide(_request_of(request), checker_of(principal)):
+        if refusal := may_decide(request_of(request), checker_of(principal)):
             raise Rejected(refusal.code, refusal.reason, refusal.status)
         behalf = as_actor(principal.on_behalf_of)
         await _decide(db, request, "refused", principal.actor, behalf, runtime.clock.now())
@@ -160,7 +160,7 @@ async def refuse(runtime: "Runtime", command: Command, key: str) -> dict[str, An
     return reply
 
 
-async def _take(runtime: "Runtime", db: asyncpg.Connection, command: Command) -> dict[str, Any] | None:
+async def answered(db: asyncpg.Connection, command: Command) -> dict[str, Any] | None:
     """None for a command that was not taken before, else what it was answered."""
     identity = command.identity
     digest = body_hash(command.body)
@@ -200,7 +200,7 @@ def checker_of(principal: Principal) -> Principal:
     return replace(principal, companies=principal.companies | {NO_COMPANY})
 
 
-def _request_of(row: asyncpg.Record) -> ApprovalRequest:
+def request_of(row: asyncpg.Record) -> ApprovalRequest:
     return ApprovalRequest(**{name: value for name, value in row.items() if name != "reason"})
 
 

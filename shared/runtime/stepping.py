@@ -11,7 +11,7 @@ import asyncpg
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.approval import ApprovalRequest, Refused, as_actor, decide
+from shared.approval import Refused, as_actor, decide
 from shared.auth import Principal, require
 from shared.errors import Rejected
 from shared.events.catalogue import READS
@@ -22,11 +22,19 @@ from shared.permissions import OPERATE, RUNTIME_APPROVE_SKIP
 from shared.runtime import outbox
 from shared.runtime import parked_statements as parked_sql
 from shared.runtime import statements as sql
-from shared.runtime.commands import accepted, command_event, earlier_reply
+from shared.runtime.commands import accepted, command_event
 from shared.runtime.dead_letters import NO_COMPANY
 from shared.runtime.effects import Emission
 from shared.runtime.markers import ALL_COMPANIES
-from shared.runtime.skipping import REASON_CHARS_MAX, SHA_EXAMPLE, SHA_PATTERN, Command, checker_of
+from shared.runtime.skipping import (
+    REASON_CHARS_MAX,
+    SHA_EXAMPLE,
+    SHA_PATTERN,
+    Command,
+    answered,
+    checker_of,
+    request_of,
+)
 
 if TYPE_CHECKING:
     from shared.runtime.lifecycle import Runtime
@@ -133,10 +141,9 @@ async def approve_step_over(
 async def ask(runtime: "Runtime", command: Command, topic: str, partition: int) -> dict[str, Any]:
     """Note that the cursor shall move. Raises Rejected 409 when it stands elsewhere or this was asked for already."""
     async with runtime.pool.acquire() as db, db.transaction():
-        identity, digest = _identity(command)
-        await db.execute(sql.LOCK_SHARED)
-        if await db.fetchval(sql.TAKE_COMMAND, identity, digest) is None:
-            return await earlier_reply(db, identity, digest)
+        taken = await answered(db, command)
+        if taken is not None:
+            return taken
         body: StepBody = command.body  # type: ignore[assignment]
         asked = _Asked(service=runtime.service, topic=topic, partition=partition, **body.model_dump())
         if await db.fetchval(_statement(runtime, topic), topic, partition, body.at, body.at) is None:
@@ -145,7 +152,7 @@ async def ask(runtime: "Runtime", command: Command, topic: str, partition: int) 
         noted = await db.fetchval(
             parked_sql.ASK_STEP,
             NO_COMPANY,
-            identity,
+            command.identity,
             _subject(topic, partition, body.at, body.to),
             body_hash(asked),
             f"{topic}/{partition}",
@@ -158,7 +165,7 @@ async def ask(runtime: "Runtime", command: Command, topic: str, partition: int) 
             raise Rejected("step_already_asked", "this was asked for already; it waits for approval")
         reply = asked.model_dump(exclude={"service"}) | {
             "sha256": body_hash(asked),
-            "approval_id": str(identity),
+            "approval_id": str(command.identity),
             "requested_by": principal.actor,
         }
         await _finish(runtime, db, command, reply, [])
@@ -169,17 +176,16 @@ async def ask(runtime: "Runtime", command: Command, topic: str, partition: int) 
 async def approve(runtime: "Runtime", command: Command, topic: str, partition: int) -> dict[str, Any]:
     """Move the cursor. Raises Rejected 409 when nobody asked or it stands elsewhere, 403 for who may not approve."""
     async with runtime.pool.acquire() as db, db.transaction():
-        identity, digest = _identity(command)
-        await db.execute(sql.LOCK_SHARED)
-        if await db.fetchval(sql.TAKE_COMMAND, identity, digest) is None:
-            return await earlier_reply(db, identity, digest)
+        taken = await answered(db, command)
+        if taken is not None:
+            return taken
         body: StepDecision = command.body  # type: ignore[assignment]
         place = _subject(topic, partition, body.at, body.to)
         row = await db.fetchrow(parked_sql.PENDING_STEP, NO_COMPANY, place)
         if row is None:
             what_to_do = "have an operator ask for it with a reason: POST /v1/runtime/partitions/…/step-over"
             raise Rejected("step_not_asked", f"nobody asked for {place}", what_to_do=what_to_do)
-        request = ApprovalRequest(**{name: value for name, value in row.items() if name != "reason"})
+        request = request_of(row)
         decision = decide(
             request,
             checker_of(command.principal),
